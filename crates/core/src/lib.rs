@@ -1,0 +1,15 @@
+//! Everything the fleet decides, and nothing it does.
+//!
+//! No tokio, no clock, no randomness, no floats in decisions, no iteration over hash maps: the same
+//! input always gives the same answer, so that a decision can be replayed, simulated and explained.
+
+pub mod command;
+pub mod head;
+pub mod id;
+pub mod instance;
+pub mod node;
+pub mod placement;
+pub mod reconcile;
+pub mod resources;
+pub mod time;
+pub mod workload;

@@ -1,0 +1,2 @@
+//! Starts the executor.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Starts the metrics.
+fn main() {}

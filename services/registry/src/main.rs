@@ -1,0 +1,2 @@
+//! Starts the registry.
+fn main() {}

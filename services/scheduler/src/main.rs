@@ -1,0 +1,2 @@
+//! Starts the scheduler.
+fn main() {}
