@@ -1,0 +1,64 @@
+# The commands of this project. Each fetches what it needs first; `make` alone lists them.
+
+SHELL := /bin/bash -euo pipefail
+.DEFAULT_GOAL := help
+
+# What scripts/setup.sh fetched comes before what the machine has.
+export PATH := $(CURDIR)/.tools/bin:$(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+# make up NODES=5 DATA=/var/tmp/fleet
+NODES ?= 3
+DATA ?= .dev
+BIN := $(or $(CARGO_TARGET_DIR),target)/release
+export NODES DATA BIN
+
+PROGRAMS := ostler ostler-registry ostler-scheduler ostler-gateway ostler-metrics ostler-executor
+
+.PHONY: help up down build test bench lint audit fmt images
+
+help: ## This list
+	@echo 'Ostler: runs work on a fleet of machines and keeps it running.'
+	@echo
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 14
+	@echo
+	@echo 'New here? `make up`, then README.md.  About to change something? CONTRIBUTING.md.'
+
+up: ## Build and start a three-node fleet on this machine, run a sample on it, say where to look
+	@scripts/setup.sh run
+	cargo build --release --locked $(addprefix --package ,$(PROGRAMS))
+	@scripts/up.sh
+
+down: ## Stop that fleet; what it knows stays in .dev
+	@scripts/down.sh
+
+build: ## Build all programs into target/release
+	@scripts/setup.sh build
+	cargo build --release --locked $(addprefix --package ,$(PROGRAMS) ostler-loadtest)
+
+test: ## Run all tests, on real NATS servers, databases and processes
+	@scripts/setup.sh test
+	cargo nextest run --workspace --locked --no-tests fail
+	cargo test --workspace --locked --doc --quiet
+
+bench: ## Measure the engine and the placement of 100,000 instances on 1,000 simulated nodes
+	@scripts/setup.sh run
+	cargo build --release --locked --package ostler-loadtest
+	$(BIN)/ostler-loadtest engine
+	$(BIN)/ostler-loadtest place --nodes 1000 --instances 100000
+
+lint: ## Format, clippy, licences and doors, and the rules of CONTRIBUTING.md
+	@scripts/setup.sh lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+	cargo deny --locked check bans licenses sources
+	cargo xtask tidy
+
+audit: ## Ask the advisory database about our dependencies (needs a network)
+	@scripts/setup.sh lint
+	cargo deny --locked check advisories
+
+fmt: ## Format the code
+	cargo fmt --all
+
+images: ## Build the container images of compose.yaml
+	deploy/docker/build.sh

