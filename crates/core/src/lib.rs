@@ -4,6 +4,7 @@
 //! input always gives the same answer, so that a decision can be replayed, simulated and explained.
 
 pub mod command;
+pub mod constraint;
 pub mod head;
 pub mod id;
 pub mod instance;
