@@ -1,0 +1,107 @@
+//! Compiles the protos with protox, so that a fresh clone needs cargo alone.
+
+use std::error::Error;
+
+/// Requests: an unknown field is refused by name.
+const REQUESTS: [&str; 44] = [
+    "WorkloadPut",
+    "WorkloadGet",
+    "WorkloadList",
+    "WorkloadDelete",
+    "WorkloadScale",
+    "WorkloadRestart",
+    "WorkloadReload",
+    "WorkloadStop",
+    "WorkloadStart",
+    "WorkloadPromote",
+    "WorkloadRollback",
+    "WorkloadVersions",
+    "WorkloadVersion",
+    "WorkloadExplain",
+    "WorkloadPlan",
+    "InstanceGet",
+    "InstanceList",
+    "InstanceStop",
+    "InstanceRestart",
+    "InstanceMove",
+    "InstanceExplain",
+    "NodeGet",
+    "NodeList",
+    "NodeCordon",
+    "NodeUncordon",
+    "NodeDrain",
+    "NodeMaintenance",
+    "NodeActivate",
+    "NodeRemove",
+    "NodePatch",
+    "NodeExplain",
+    "CommandGet",
+    "CommandList",
+    "EventList",
+    "StatusGet",
+    "MetricsFleet",
+    "MetricsNode",
+    "MetricsInstance",
+    "Hello",
+    "Leave",
+    "Ping",
+    "Sync",
+    "Logs",
+    "Resources",
+];
+
+/// What is answered or told: readers of an older version pass over what they do not know.
+const ANSWERS: [&str; 28] = [
+    "WorkloadPutReply",
+    "WorkloadListReply",
+    "WorkloadVersionsReply",
+    "VersionView",
+    "WorkloadView",
+    "WorkloadStatus",
+    "InstanceListReply",
+    "InstanceView",
+    "Usage",
+    "NodeListReply",
+    "NodeView",
+    "NodeUse",
+    "CommandListReply",
+    "CommandView",
+    "EventListReply",
+    "Event",
+    "EventView",
+    "StatusReply",
+    "ServiceStatus",
+    "NatsStatus",
+    "HelloReply",
+    "LeaveReply",
+    "Pong",
+    "SyncReply",
+    "LogsReply",
+    "LogLine",
+    "LogChunk",
+    "NodeSample",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let files = ["ostler/v1/placement.proto", "ostler/v1/workload.proto", "ostler/v1/api.proto"];
+    let descriptors = protox::compile(files, ["proto"])?;
+    let mut config = prost_build::Config::new();
+    config.btree_map(["."]);
+    let derive = "#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]";
+    for name in REQUESTS {
+        config.message_attribute(format!(".ostler.v1.{name}"), derive);
+        config.message_attribute(
+            format!(".ostler.v1.{name}"),
+            "#[serde(default, deny_unknown_fields)]",
+        );
+    }
+    for name in ANSWERS {
+        config.message_attribute(format!(".ostler.v1.{name}"), derive);
+        config.message_attribute(format!(".ostler.v1.{name}"), "#[serde(default)]");
+    }
+    config.message_attribute(".ostler.v1.InstanceSample", derive);
+    config.message_attribute(".ostler.v1.InstanceSample", "#[serde(default)]");
+    config.compile_fds(descriptors)?;
+    Ok(())
+}
