@@ -76,12 +76,13 @@ rust() {
     rust_ready && return
     if ! has rustup; then
         has curl || apt "curl" curl
-        if has apt-cache && apt-cache show rustup >/dev/null 2>&1; then
+        if apt-cache policy rustup 2>/dev/null | grep -q 'Candidate: [0-9]'; then
             apt "rustup" rustup
         else
             say "installing rustup into ${CARGO_HOME:-$HOME/.cargo}"
             curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
-                sh -s -- -y --quiet --profile minimal --default-toolchain none --no-modify-path
+                sh -s -- -y --quiet --profile minimal --default-toolchain none --no-modify-path ||
+                die "cannot fetch rustup: install Rust as rust-toolchain.toml has it, then try again"
         fi
         hash -r
     fi
