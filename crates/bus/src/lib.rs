@@ -1,1 +1,32 @@
-//! Lib.
+//! The door to NATS: the only crate that knows it.
+//!
+//! Everything that `reference/nats.md` warns of is dealt with here once: both conflict codes, leases
+//! by raw publish, batches by hand, readiness by a real round trip, unknown outcomes after a
+//! time-out, bounded queues, and permission errors that look like time-outs. What others see is
+//! typed: a [`Contract`](ostler_schemas::contract::Contract), a
+//! [`Key`](ostler_schemas::bucket::Key), a [`Call`](ostler_schemas::api::Call).
+
+pub mod config;
+pub mod connection;
+pub mod events;
+pub mod fenced;
+pub mod kv;
+pub mod lease;
+pub mod provision;
+pub mod pubsub;
+pub mod rpc;
+pub mod watch;
+
+pub use config::{Config, Pings};
+pub use connection::{Bus, ConnectError};
+pub use fenced::{Batch, CommitError};
+pub use kv::{Entry, ReadError, WriteError};
+pub use lease::Lease;
+pub use rpc::{Caller, Server};
+pub use watch::{Watch, WatchEvent};
+
+/// A fresh operation id (ULID): 26 characters, sorted by time.
+#[must_use]
+pub fn op_id() -> String {
+    ulid::Ulid::new().to_string()
+}
