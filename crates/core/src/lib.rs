@@ -5,11 +5,13 @@
 
 pub mod command;
 pub mod constraint;
+pub mod explain;
 pub mod head;
 pub mod id;
 pub mod instance;
 pub mod node;
 pub mod placement;
+pub mod ports;
 pub mod reconcile;
 pub mod resources;
 pub mod time;

@@ -1,0 +1,114 @@
+//! What a plan decides, and what it leaves to be committed.
+
+use std::collections::BTreeSet;
+
+use crate::id::{InstanceId, NodeName, Slot, Version, WorkloadKey};
+use crate::time::Timestamp;
+
+use super::Unplaced;
+
+/// One thing that the plan does, for history and for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// A slot got a node.
+    Place {
+        /// Which copy.
+        id: InstanceId,
+        /// Of which workload.
+        workload: WorkloadKey,
+        /// Its index.
+        slot: Slot,
+        /// Which text.
+        version: Version,
+        /// Where.
+        node: NodeName,
+        /// 0 to 10,000.
+        score: u32,
+        /// If it replaces one elsewhere: from where, and why (`drain`, `node_lost`, `failed` …).
+        moved: Option<(NodeName, &'static str)>,
+    },
+    /// An instance was told to end.
+    Stop {
+        /// Which copy.
+        id: InstanceId,
+        /// Of which workload.
+        workload: WorkloadKey,
+        /// Its index.
+        slot: Slot,
+        /// Where.
+        node: NodeName,
+        /// `scaled`, `deleted`, `updated`, `drain`, `moved`, `command` …
+        reason: &'static str,
+    },
+    /// An instance was told to restart in place.
+    Restart {
+        /// Which copy.
+        id: InstanceId,
+        /// Of which workload.
+        workload: WorkloadKey,
+        /// Where.
+        node: NodeName,
+    },
+    /// An instance's node is lost; its entry says `keep`.
+    Lost {
+        /// Which copy.
+        id: InstanceId,
+        /// Of which workload.
+        workload: WorkloadKey,
+        /// Its index.
+        slot: Slot,
+        /// Where it was.
+        node: NodeName,
+    },
+    /// An update stopped because a replacement did not become ready.
+    UpdateFailed {
+        /// Of which workload.
+        workload: WorkloadKey,
+        /// To which text.
+        version: Version,
+        /// Why.
+        reason: String,
+    },
+    /// An update is through.
+    Updated {
+        /// Of which workload.
+        workload: WorkloadKey,
+        /// To which text.
+        version: Version,
+    },
+    /// Slots have no place.
+    Unplaced {
+        /// Of which workload.
+        workload: WorkloadKey,
+        /// Which, and why.
+        unplaced: Unplaced,
+    },
+    /// Too many nodes were lost at once: nothing is moved for a while.
+    MassLoss {
+        /// How many went offline within the window.
+        lost: u32,
+        /// Of how many.
+        of: u32,
+        /// Until when nothing is moved.
+        until: Timestamp,
+    },
+}
+
+/// What changed in the picture and has to be committed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Nodes whose manifest changed.
+    pub manifests: BTreeSet<NodeName>,
+    /// Workloads whose progress changed. `Engine::progress` of one that ended is `None`: delete it.
+    pub progress: BTreeSet<WorkloadKey>,
+    /// Whether `_commands` changed.
+    pub outcomes: bool,
+    /// What was decided, in order.
+    pub decisions: Vec<Decision>,
+    /// Workloads that are to be set back to an older version, by the registry.
+    pub reverts: Vec<(WorkloadKey, Version, Version)>,
+    /// Deleted workloads of which nothing is left: the registry may purge their heads.
+    pub ended: Vec<WorkloadKey>,
+    /// Whether there was more to do than one plan takes: plan again at once after the commit.
+    pub more: bool,
+}

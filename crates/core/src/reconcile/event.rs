@@ -1,0 +1,36 @@
+//! What the engine is told.
+
+use crate::command::{Command, Outcome};
+use crate::head::Head;
+use crate::id::{NodeName, WorkloadKey};
+use crate::instance::{Manifest, Report};
+use crate::node::{Heartbeat, Node};
+
+use super::Progress;
+
+/// What the engine is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A workload was written.
+    Workload(Box<Head>),
+    /// A workload's head was purged: it had ended before.
+    WorkloadGone(WorkloadKey),
+    /// A node was written.
+    Node(Box<Node>),
+    /// A node was removed from the fleet.
+    NodeGone(NodeName),
+    /// A node beat.
+    Heartbeat(Heartbeat),
+    /// A node reported.
+    Report(NodeName, Box<Report>),
+    /// An order came.
+    Command(Box<Command>),
+    /// A manifest as it stands on the bus, at takeover.
+    Manifest(NodeName, Box<Manifest>),
+    /// The progress of a workload as it stands on the bus, at takeover.
+    Progress(WorkloadKey, Box<Progress>),
+    /// The outcomes as they stand on the bus, at takeover.
+    Outcomes(Vec<Outcome>),
+    /// The lease under which a node runs fenced instances is gone: none of them is alive.
+    NodeLeaseGone(NodeName),
+}
