@@ -17,7 +17,7 @@ mod operand;
 mod parse;
 mod version;
 
-pub use attribute::attribute;
+pub use attribute::{attribute, is_attribute};
 pub use parse::{RequirementError, RequirementFault};
 
 use attribute::Attribute;

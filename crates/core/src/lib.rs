@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod constraint;
+pub mod document;
 pub mod explain;
 pub mod head;
 pub mod id;

@@ -10,12 +10,16 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Namespace, PoolName, WorkloadKey, WorkloadName};
 use crate::resources::{Bytes, Resources};
 
+mod check;
 mod driver;
+mod parse;
 mod placement;
 mod policy;
 mod port;
 
+pub use check::SIGNALS;
 pub use driver::{DriverKind, DriverSections, ProcessSection, Section, SimSection};
+pub use parse::{LONGEST, SpecErrors, from_json, from_json_value, from_toml, from_tree};
 pub use placement::{
     Affinity, AntiAffinity, Mode, OneOrMany, PlacementRules, Preference, Scope, Spread, Strategy,
 };
@@ -183,6 +187,12 @@ impl Workload {
     #[must_use]
     pub fn key(&self) -> WorkloadKey {
         WorkloadKey::new(self.namespace.clone(), self.name.clone())
+    }
+
+    /// As JSON, with every default filled in; reads back equal. The same for equal workloads.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a workload has only text keys")
     }
 
     /// The driver sections that were written; the one that `driver` names must be there (except

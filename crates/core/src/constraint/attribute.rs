@@ -82,3 +82,9 @@ fn some(text: &str) -> Option<Cow<'_, str>> {
 pub fn attribute<'a>(node: &'a Node, name: &str) -> Option<Cow<'a, str>> {
     Attribute::named(name).of(node)
 }
+
+/// Whether nodes can have an attribute of this name.
+#[must_use]
+pub fn is_attribute(name: &str) -> bool {
+    !matches!(Attribute::named(name), Attribute::Unknown(_))
+}

@@ -1,8 +1,12 @@
 //! Where instances may run, and where they would best.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::id::WorkloadName;
 
@@ -121,25 +125,39 @@ pub struct Spread {
 }
 
 /// One table or a list of tables, as people write it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Shape<T>", into = "Vec<T>", bound(serialize = "T: Clone + Serialize"))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct OneOrMany<T>(pub Vec<T>);
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Shape<T> {
-    Many(Vec<T>),
-    One(T),
-}
-
-impl<T> From<Shape<T>> for OneOrMany<T> {
-    fn from(shape: Shape<T>) -> Self {
-        match shape {
-            Shape::Many(many) => Self(many),
-            Shape::One(one) => Self(vec![one]),
-        }
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    /// By hand, because an untagged enum would not say which key of which table is wrong.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Tables(PhantomData))
     }
 }
+
+struct Tables<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Tables<T> {
+    type Value = OneOrMany<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table or a list of tables")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<OneOrMany<T>, A::Error> {
+        let mut tables = Vec::new();
+        while let Some(table) = items.next_element()? {
+            tables.push(table);
+        }
+        Ok(OneOrMany(tables))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<OneOrMany<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(table)).map(|table| OneOrMany(vec![table]))
+    }
+}
+
 impl<T> From<OneOrMany<T>> for Vec<T> {
     fn from(rules: OneOrMany<T>) -> Self {
         rules.0

@@ -1,0 +1,151 @@
+//! Whether it says how it is run: driver sections, resources, hooks.
+
+use super::Found;
+use crate::document::Path;
+use crate::resources::Bytes;
+use crate::workload::{Ask, DriverKind, ProcessSection, Section, Workload};
+
+const MOST_CPU: u64 = 10_000_000;
+const MOST_BYTES: Bytes = Bytes(1 << 60);
+const MOST_NETWORK: u64 = 100_000_000;
+const MOST_GPUS: u64 = 1024;
+const DEEPEST: usize = 32;
+
+const HOOKS: [&str; 12] = [
+    "before_start",
+    "after_start",
+    "before_ready",
+    "after_ready",
+    "before_stop",
+    "after_stop",
+    "before_hibernate",
+    "after_hibernate",
+    "before_revive",
+    "after_revive",
+    "on_failure",
+    "timeout",
+];
+
+pub(super) fn check(workload: &Workload, found: &mut Found) {
+    sections(workload, found);
+    if let Some(process) = &workload.process {
+        section_process(process, found);
+    }
+    resources(&workload.resources, workload.driver, found);
+    found.known_keys("hooks", &workload.hooks, &HOOKS);
+    for (name, section) in opaque(workload) {
+        depth(name, section, found);
+    }
+    depth("hooks", &workload.hooks, found);
+}
+
+fn opaque(workload: &Workload) -> impl Iterator<Item = (&'static str, &Section)> {
+    let all = [
+        ("nspawn", &workload.nspawn),
+        ("docker", &workload.docker),
+        ("vm", &workload.vm),
+        ("s6", &workload.s6),
+        ("uwsgi", &workload.uwsgi),
+    ];
+    all.into_iter().filter_map(|(name, section)| Some((name, section.as_ref()?)))
+}
+
+fn written(workload: &Workload, driver: DriverKind) -> bool {
+    match driver {
+        DriverKind::Process => workload.process.is_some(),
+        DriverKind::Nspawn => workload.nspawn.is_some(),
+        DriverKind::Docker => workload.docker.is_some(),
+        DriverKind::Vm => workload.vm.is_some(),
+        DriverKind::S6 => workload.s6.is_some(),
+        DriverKind::Uwsgi => workload.uwsgi.is_some(),
+        DriverKind::Sim => workload.sim.is_some(),
+    }
+}
+
+fn sections(workload: &Workload, found: &mut Found) {
+    for driver in DriverKind::ALL {
+        let wanted = driver == workload.driver;
+        let there = written(workload, driver);
+        if wanted && !there && driver != DriverKind::Sim {
+            found.say(driver.as_str(), format!("driver `{driver}` needs a section `{driver}`"));
+        }
+        if there && !wanted {
+            let message = format!("this section is of another driver than `{}`", workload.driver);
+            found.say(driver.as_str(), message);
+        }
+    }
+}
+
+fn section_process(process: &ProcessSection, found: &mut Found) {
+    let here = Path::from("process");
+    found.command(&here.key("command"), &process.command);
+    for (name, value) in &process.env {
+        let path = here.key("env").key(name.as_str());
+        if name.is_empty() || name.contains(['=', '\0']) {
+            found.push(&path, "a variable's name is not empty and holds no `=` and no NUL");
+        }
+        if value.contains('\0') {
+            found.push(&path, "it holds a NUL character");
+        }
+    }
+    if let Some(user) = &process.user {
+        found.words(&here.key("user"), user);
+    }
+    if let Some(artifact) = &process.artifact {
+        let (name, version) = artifact.split_once('@').unwrap_or((artifact, "latest"));
+        let sound = |part: &str| {
+            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+        };
+        if !sound(name) || !sound(version) || name.starts_with('.') {
+            found.push(&here.key("artifact"), "expected `name` or `name@version`");
+        }
+    }
+}
+
+fn resources(ask: &Ask, driver: DriverKind, found: &mut Found) {
+    found.at_most("resources.cpu", ask.cpu, MOST_CPU);
+    found.at_most("resources.network", ask.network, MOST_NETWORK);
+    found.at_most("resources.gpu", ask.gpu.into(), MOST_GPUS);
+    let memory_max = ask.memory_max.unwrap_or_default();
+    let sizes = [
+        ("resources.memory", ask.memory.unwrap_or_default()),
+        ("resources.disk", ask.disk),
+        ("resources.memory_max", memory_max),
+    ];
+    for (path, size) in sizes {
+        if size > MOST_BYTES {
+            found.say(path, format!("{size} is too much: at most {MOST_BYTES}"));
+        }
+    }
+    if ask.memory == Some(Bytes(0)) && ask.memory_max.is_none() && driver != DriverKind::Sim {
+        found.say("resources.memory", "nothing can run in 0B, and the request is also the limit");
+    }
+    if ask.memory_max.is_some_and(|max| max < ask.memory.unwrap_or_default()) {
+        found.say("resources.memory_max", "the limit is less than the request");
+    }
+    match ask.cpu_limit {
+        Some(0) => found.say("resources.cpu_limit", "nothing can run on 0 millicores"),
+        Some(limit) if limit < ask.cpu => {
+            found.say("resources.cpu_limit", "the limit is less than the request");
+        }
+        Some(_) | None => {}
+    }
+}
+
+fn depth(name: &str, table: &Section, found: &mut Found) {
+    for (key, value) in table {
+        if deeper_than(value, DEEPEST) {
+            let path = Path::from(name).key(key.as_str());
+            found.push(&path, format!("nested too deep: at most {DEEPEST} levels"));
+        }
+    }
+}
+
+fn deeper_than(value: &serde_json::Value, levels: usize) -> bool {
+    let Some(levels) = levels.checked_sub(1) else { return true };
+    match value {
+        serde_json::Value::Array(items) => items.iter().any(|item| deeper_than(item, levels)),
+        serde_json::Value::Object(entries) => entries.values().any(|v| deeper_than(v, levels)),
+        _ => false,
+    }
+}
