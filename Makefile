@@ -14,7 +14,7 @@ export NODES DATA BIN
 
 PROGRAMS := ostler ostler-registry ostler-scheduler ostler-gateway ostler-metrics ostler-executor
 
-.PHONY: help up down build test bench lint audit fmt images
+.PHONY: help up down build test bench lint audit fmt
 
 help: ## This list
 	@echo 'Ostler: runs work on a fleet of machines and keeps it running.'
@@ -59,6 +59,3 @@ audit: ## Ask the advisory database about our dependencies (needs a network)
 
 fmt: ## Format the code
 	cargo fmt --all
-
-images: ## Build the container images of compose.yaml
-	deploy/docker/build.sh
