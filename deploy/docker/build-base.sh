@@ -21,9 +21,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 base() {
-    debootstrap --variant=minbase --include=ca-certificates,curl,git,make "$SUITE" "$work/root" >&2
-    rm -rf "$work"/root/var/cache/apt/archives/*.deb "$work"/root/var/lib/apt/lists/*
-    tar -C "$work/root" -c . | docker import --change 'CMD ["/bin/bash"]' - "$BASE"
+    debootstrap --variant=minbase --include=ca-certificates,curl,git,make "$SUITE" "$work/tree" >&2
+    rm -rf "$work"/tree/var/cache/apt/archives/*.deb "$work"/tree/var/lib/apt/lists/*
+    tar -C "$work/tree" -c . | docker import --change 'CMD ["/bin/bash"]' - "$BASE"
 }
 
 # Rust as it is here, and the certificates that this site trusts besides Debian's.
