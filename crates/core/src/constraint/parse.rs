@@ -58,7 +58,7 @@ pub enum RequirementFault {
 
 const OPERATORS: &str = "== != < <= > >= ~> ~ in contains contains_any is_set is_not_set semver";
 const LONGEST: usize = 1024;
-const REGEX_BYTES: usize = 256 * 1024;
+const REGEX_BYTES: usize = 1024 * 1024;
 const REGEX_NESTING: u32 = 32;
 
 /// Longest first, so that `<=` is not read as `<`.

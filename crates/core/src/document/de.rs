@@ -48,6 +48,25 @@ impl<'de> Deserializer<'de> for Source<'de> {
         visitor.visit_newtype_struct(self)
     }
 
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        // Derived types would take a list for a table, field by field.
+        match &self.0.value {
+            Value::List(_) => Err(Fault::invalid_type(Unexpected::Seq, &visitor)),
+            Value::Null
+            | Value::Gone
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Text(_)
+            | Value::Strange(_)
+            | Value::Table(_) => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -76,7 +95,7 @@ impl<'de> Deserializer<'de> for Source<'de> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 char str string bytes byte_buf unit
-        unit_struct seq tuple tuple_struct map struct identifier ignored_any
+        unit_struct seq tuple tuple_struct map identifier ignored_any
         f32 // tidy: allow(f32) serde asks for it by this name
         f64 // tidy: allow(f64) serde asks for it by this name
     }

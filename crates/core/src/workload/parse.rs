@@ -78,7 +78,11 @@ fn follows_from(problem: &Problem, earlier: &[Problem]) -> bool {
         "process" | "nspawn" | "docker" | "vm" | "s6" | "uwsgi" | "sim" => "driver",
         _ => "",
     };
-    earlier.iter().any(|p| touches(p) || (!cause.is_empty() && first_key(&p.path) == cause))
+    let caused = |p: &Problem| !cause.is_empty() && first_key(&p.path) == cause;
+    // A check of unknown type is none that could lack something.
+    let check = problem.path.split('.').next().unwrap_or_default();
+    let untyped = |p: &Problem| p.path.strip_prefix(check) == Some(".type");
+    earlier.iter().any(|p| touches(p) || caused(p) || untyped(p))
 }
 
 fn first_key(path: &str) -> &str {

@@ -1,0 +1,4 @@
+//! What the core decides, from the outside: tables and properties.
+
+mod constraint;
+mod spec;
