@@ -123,12 +123,32 @@ pub struct Node {
     pub facts: Facts,
     /// Until when jobs may finish, while draining.
     pub drain_deadline: Option<Timestamp>,
-    /// The public key that a successor has to prove, as hexadecimal digits.
+    /// The public key (nkey) that a successor has to prove.
     pub key: String,
     /// For a node that left: whether it said that none of its instances run on.
     pub left_empty: bool,
+    /// What operators set, and what guards its name; outlives its executors.
+    #[serde(default)]
+    pub kept: Kept,
     /// The id of the operation that last wrote it.
     pub op_id: String,
+}
+
+/// What the registry keeps of a node whatever its executor says when it joins again. `facts` has
+/// what operators set already in it; only the registry reads this.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kept {
+    /// Labels that operators set; an empty value takes the label of that name away.
+    pub labels: BTreeMap<String, String>,
+    /// What operators reserved for the host.
+    pub reserved: Option<Resources>,
+    /// How many instances operators allow.
+    pub max_instances: Option<u32>,
+    /// What its last hello was signed at, by its own clock: an older one is a replay.
+    pub signed_at: Timestamp,
+    /// To be removed from the fleet once nothing is left on it.
+    pub removing: bool,
 }
 
 /// The live use of a host, by everything on it, and what its executor has applied.
