@@ -13,8 +13,9 @@ readonly SAMPLE=examples/web.toml
 start() {
     mkdir -p "$DATA"
     rm -f "$READY"
-    # A session of its own: Ctrl-C at this terminal is not meant for the fleet.
-    setsid "$BIN/ostler" dev --nodes "$NODES" --data "$DATA" --ready-file "$READY" \
+    # A session of its own: Ctrl-C at this terminal is not meant for the fleet. And no signal ignored,
+    # as bash has it for what runs in the background: the instances would inherit that.
+    setsid env --default-signal "$BIN/ostler" dev --nodes "$NODES" --data "$DATA" --ready-file "$READY" \
         </dev/null >"$LOG" 2>&1 &
     echo $! >"$PID_FILE"
     wait_for "a fleet of $NODES nodes" 60 test -s "$READY" || {
@@ -37,15 +38,17 @@ run() {
     printf '\n$ ostler %s\n' "$*"
     "$BIN/ostler" "$@"
 }
-run run "$SAMPLE"
+failed=0
+run run "$SAMPLE" || failed=$?
 run ps
 run nodes list
 
 cat <<END
 
 Ostler is up at $OSTLER_SERVER, and stays up.
-  see more    export PATH="$BIN:\$PATH"; ostler explain web; ostler logs web; ostler --help
+  see more    export PATH="$(realpath "$BIN"):\$PATH"; ostler explain web; ostler logs web; ostler --help
   over HTTP   curl $OSTLER_SERVER/v1/status
   its log     $LOG
   stop it     make down          (what it knows stays in $DATA; \`make up\` carries on)
 END
+exit "$failed"
