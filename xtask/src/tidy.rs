@@ -7,6 +7,7 @@ mod architecture;
 mod arrows;
 mod code;
 mod docs;
+mod errors;
 mod finding;
 mod lines;
 mod names;
@@ -47,6 +48,7 @@ fn judge(tree: &Tree) -> Vec<Finding> {
         names::check,
         arrows::check,
         purity::check,
+        errors::check,
         architecture::check,
         settings::check,
         text::check,

@@ -29,6 +29,15 @@ pub fn code_lines(source: &str) -> Vec<String> {
     out.split('\n').map(str::to_owned).collect()
 }
 
+/// Whether `word` stands in `code` and is not part of a longer name.
+pub fn has_word(code: &str, word: &str) -> bool {
+    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    code.match_indices(word).any(|(at, _)| {
+        let after = code[at + word.len()..].chars().next();
+        !part(code[..at].chars().next_back()) && (word.ends_with(':') || !part(after))
+    })
+}
+
 /// The state after the next token of `rest`, whether the token is code, and its length in bytes.
 fn step(state: &State, rest: &str, first: char) -> (State, bool, usize) {
     match *state {

@@ -15,6 +15,8 @@ pub enum Rule {
     Arrows,
     /// The core decides and touches nothing.
     Purity,
+    /// Libraries say what their callers can do.
+    Errors,
     /// ARCHITECTURE.md names only what exists.
     Architecture,
     /// `deploy/ostler.toml` can be used as it stands, each line of it.
@@ -31,6 +33,7 @@ impl fmt::Display for Rule {
             Self::Names => "names",
             Self::Arrows => "arrows",
             Self::Purity => "purity",
+            Self::Errors => "errors",
             Self::Architecture => "architecture",
             Self::Settings => "settings",
             Self::Text => "text",

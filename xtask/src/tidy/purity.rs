@@ -3,7 +3,7 @@
 //!
 //! A line that must, says so on itself or above: `// tidy: allow(f64) shown to people only`.
 
-use super::{Finding, Rule, Tree, code::code_lines, lines::without_tests};
+use super::{Finding, Rule, Tree, code::code_lines, code::has_word, lines::without_tests};
 
 const CORE: &str = "crates/core/src/";
 const MARK: &str = "// tidy: allow(";
@@ -54,15 +54,6 @@ fn judge(path: &str, source: &str) -> Vec<Finding> {
 fn allows(line: &str, word: &str) -> bool {
     let Some((_, mark)) = line.split_once(MARK) else { return false };
     mark.split_once(')').is_some_and(|(what, why)| what == word && !why.trim().is_empty())
-}
-
-/// Whether `word` stands in `code` and is not part of a longer name.
-fn has_word(code: &str, word: &str) -> bool {
-    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    code.match_indices(word).any(|(at, _)| {
-        let after = code[at + word.len()..].chars().next();
-        !part(code[..at].chars().next_back()) && (word.ends_with(':') || !part(after))
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Nothing that holds on one machine only, and no promise to come back later.
 
-use super::{Finding, Rule, Tree, tree::file_name};
+use super::{Finding, Rule, Tree, code::has_word, tree::file_name};
 
 /// Phrases that no file may hold, written apart so that this one does not.
 const REGISTRIES: [&str; 6] = [
@@ -32,7 +32,7 @@ fn judge(path: &str, number: usize, line: &str) -> Vec<Finding> {
     let paths = MACHINE_PATHS.iter().filter(|start| begins_path(line, start)).map(|start| {
         format!("`{start}…` exists on one machine only: use a path relative to the workspace")
     });
-    let promises = PROMISES.iter().filter(|word| is_word(line, word)).map(|word| {
+    let promises = PROMISES.iter().filter(|word| has_word(line, word)).map(|word| {
         format!("`{word}`: do it, or open an issue and say in the code what holds until then")
     });
     registries
@@ -47,14 +47,6 @@ fn begins_path(line: &str, start: &str) -> bool {
     line.match_indices(start).any(|(at, _)| {
         let before = line[..at].chars().next_back();
         !before.is_some_and(|c| c.is_alphanumeric() || "._-~}>)*/".contains(c))
-    })
-}
-
-/// Whether `word` stands in `line` by itself.
-fn is_word(line: &str, word: &str) -> bool {
-    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    line.match_indices(word).any(|(at, _)| {
-        !part(line[..at].chars().next_back()) && !part(line[at + word.len()..].chars().next())
     })
 }
 
