@@ -10,6 +10,7 @@ pub mod explain;
 pub mod head;
 pub mod id;
 pub mod instance;
+pub mod liveness;
 pub mod node;
 pub mod placement;
 pub mod ports;
