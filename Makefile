@@ -12,14 +12,17 @@ DATA ?= .dev
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 export NODES DATA BIN
 
+# sudo make install PREFIX=/opt/ostler
+PREFIX ?= /usr/local
+
 PROGRAMS := ostler ostler-registry ostler-scheduler ostler-gateway ostler-metrics ostler-executor
 
-.PHONY: help up down build test bench lint audit fmt
+.PHONY: help up down build install test bench lint audit fmt
 
 help: ## This list
 	@echo 'Ostler: runs work on a fleet of machines and keeps it running.'
 	@echo
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 14
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 	@echo
 	@echo 'New here? `make up`, then README.md.  About to change something? CONTRIBUTING.md.'
 
@@ -34,6 +37,9 @@ down: ## Stop that fleet; what it knows stays in .dev
 build: ## Build all programs into target/release
 	@scripts/setup.sh build
 	cargo build --release --locked $(addprefix --package ,$(PROGRAMS) ostler-loadtest)
+
+install: ## Copy what was built to /usr/local/bin
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(addprefix $(BIN)/,$(PROGRAMS))
 
 test: ## Run all tests, on real NATS servers, databases and processes
 	@scripts/setup.sh test
