@@ -56,6 +56,7 @@ fn node() -> Node {
         drain_deadline: None,
         key: String::new(),
         left_empty: false,
+        kept: ostler_core::node::Kept::default(),
         op_id: String::new(),
     }
 }

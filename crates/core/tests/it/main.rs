@@ -1,4 +1,5 @@
 //! What the core decides, from the outside: tables and properties.
 
 mod constraint;
+mod liveness;
 mod spec;
