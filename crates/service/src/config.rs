@@ -43,7 +43,7 @@ impl Settings {
         let named = file.is_some();
         let path = file.unwrap_or(Path::new(DEFAULT_FILE));
         match std::fs::read_to_string(path) {
-            Ok(text) => figment = figment.merge(Toml::string(&text)),
+            Ok(_) => figment = figment.merge(Toml::file_exact(path)),
             Err(error) if named => {
                 let cause = error.to_string();
                 return Err(ConfigError::File { path: path.display().to_string(), cause });
@@ -69,5 +69,43 @@ impl Settings {
         self.figment.extract_inner(name).map_err(|error| {
             ConfigError::Settings(error.into_iter().map(|error| error.to_string()).collect())
         })
+    }
+}
+
+impl Settings {
+    /// Sections that nobody reads, each with the nearest one that there is.
+    #[must_use]
+    pub fn unknown_sections(&self, known: &[&str]) -> Vec<String> {
+        let Ok(all) = self.figment.extract::<figment::value::Dict>() else {
+            return Vec::new();
+        };
+        let unknown = all.into_keys().filter(|name| !known.contains(&name.as_str()));
+        unknown
+            .map(|name| {
+                let near = known.iter().min_by_key(|known| strsim::levenshtein(known, &name));
+                let hint = near.map(|near| format!(", did you mean `[{near}]`?"));
+                format!("there is no section `[{name}]`{}", hint.unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// What was set, a line each, `section.key = value`; with `origin` also by what: a file or a
+    /// variable of the environment.
+    #[must_use]
+    pub fn show(&self, origin: bool) -> String {
+        let mut lines = String::new();
+        for (section, value) in self.figment.extract::<figment::value::Dict>().unwrap_or_default() {
+            for (key, value) in value.into_dict().unwrap_or_default() {
+                let path = format!("{section}.{key}");
+                let source = self.figment.find_metadata(&path).map(|metadata| {
+                    let place = metadata.source.as_ref().map(ToString::to_string);
+                    place.map_or_else(|| metadata.name.to_string(), |place| place)
+                });
+                let text = serde_json::to_string(&value).unwrap_or_default();
+                let source = source.filter(|_| origin).map(|source| format!("    # {source}"));
+                lines.push_str(&format!("{path} = {text}{}\n", source.unwrap_or_default()));
+            }
+        }
+        lines
     }
 }
