@@ -1,16 +1,249 @@
 //! Events into the stream `EVENTS`: sent in order, with acks, from a bounded queue.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use futures::future::join_all;
+use ostler_schemas::contract::EventOf;
 use ostler_schemas::pb;
+use ostler_schemas::wire::{Format, Wire as _};
+use rand::Rng as _;
+use tokio::sync::Notify;
+use tracing::warn;
 
 use crate::connection::Bus;
+use crate::jetstream::AskError;
+
+/// At most so many events wait.
+const QUEUE: usize = 16_384;
+/// So many are sent before the first is acknowledged.
+const IN_FLIGHT: usize = 64;
+/// Between two tries, in milliseconds.
+const RETRY_MS: std::ops::Range<u64> = 100..1_000;
+/// How long events are still sent after the program was told to stop.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Events that wait, each with its number in the order of [`Bus::emit`].
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    waiting: Mutex<VecDeque<(u64, pb::Event)>>,
+    changed: Notify,
+    emptied: Notify,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(u64, pb::Event)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Resolves when nothing waits.
+    pub(crate) async fn empty(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.len() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Whether the oldest had to go.
+    fn push(&self, event: pb::Event) -> bool {
+        let mut waiting = self.lock();
+        let full = waiting.len() >= QUEUE;
+        if full {
+            waiting.pop_front();
+        }
+        let number = waiting.back().map_or(0, |(number, _)| number + 1);
+        waiting.push_back((number, event));
+        drop(waiting);
+        self.changed.notify_one();
+        full
+    }
+
+    fn first(&self) -> Vec<(u64, pb::Event)> {
+        self.lock().iter().take(IN_FLIGHT).cloned().collect()
+    }
+
+    /// Forgets everything up to this number.
+    fn done(&self, upto: u64) {
+        let mut waiting = self.lock();
+        while waiting.front().is_some_and(|(number, _)| *number <= upto) {
+            waiting.pop_front();
+        }
+        if waiting.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+}
 
 impl Bus {
     /// Queues an event. `id` and `time` are filled in where they are empty; `Nats-Msg-Id` is the
     /// event's id. Sent in order by a task of the connection, again until it is acknowledged; when
     /// the queue (16,384) is full, because the bus was away for long, the oldest is dropped and
     /// counted. Never blocks.
-    pub fn emit(&self, event: pb::Event) {
-        let _ = event;
-        unimplemented!()
+    pub fn emit(&self, mut event: pb::Event) {
+        if event.id.is_empty() {
+            event.id = crate::op_id();
+        }
+        if event.time.is_empty() {
+            let ms = i64::try_from(self.pool_time().as_millis()).unwrap_or(i64::MAX);
+            event.time = jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string();
+        }
+        if self.events().push(event) {
+            self.signals().events_dropped.inc();
+        }
+    }
+
+    /// The task that sends them.
+    pub(crate) fn start_events(&self) {
+        let bus = self.clone();
+        let stop = self.program().tasks.stop_token();
+        self.program().tasks.spawn_brief(async move {
+            tokio::select! {
+                () = bus.send_events() => {}
+                () = bus.closed().cancelled() => return,
+                () = stop.cancelled() => {}
+            }
+            let last = async {
+                tokio::select! {
+                    () = bus.send_events() => {}
+                    () = bus.closed().cancelled() => {}
+                    () = bus.events().empty() => {}
+                }
+            };
+            if tokio::time::timeout(LINGER, last).await.is_err() {
+                warn!(events = bus.events().len(), "stopping with events unsent");
+            }
+        });
+    }
+
+    async fn send_events(&self) {
+        let mut complained = false;
+        loop {
+            let changed = self.events().changed.notified();
+            let events = self.events().first();
+            if events.is_empty() {
+                changed.await;
+                continue;
+            }
+            let acks = join_all(events.iter().map(|(_, event)| self.send_event(event))).await;
+            // What comes after the first failure is sent again, and known by its id.
+            let mut failure = None;
+            for ((number, event), ack) in events.iter().zip(acks) {
+                match ack {
+                    Ok(()) => {}
+                    Err(AskError::Unsent(why)) => {
+                        self.signals().events_dropped.inc();
+                        warn!(kind = %event.kind, error = %why, "an event cannot be sent: {why}");
+                    }
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
+                    }
+                }
+                self.events().done(*number);
+            }
+            if let Some(error) = &failure {
+                if !complained {
+                    warn!(%error, "events are not acknowledged, trying again: {error}");
+                }
+                let pause = rand::rng().random_range(RETRY_MS);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            complained = failure.is_some();
+        }
+    }
+
+    async fn send_event(&self, event: &pb::Event) -> Result<(), AskError> {
+        let subject = self.root().subject(&address(event).to_string());
+        let payload = event.encode(Format::Json).into();
+        self.publish_acked(subject, headers(event), payload, self.patience()).await?;
+        Ok(())
+    }
+}
+
+/// The message id, and the event as `CloudEvents` has it in binary mode.
+fn headers(event: &pb::Event) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("Nats-Msg-Id", event.id.as_str()),
+        ("Content-Type", Format::Json.content_type()),
+        ("ce-specversion", "1.0"),
+        ("ce-id", &event.id),
+        ("ce-source", &event.source),
+        ("ce-type", &event.kind),
+        ("ce-time", &event.time),
+    ] {
+        // What cannot stand in a header is in the body too.
+        if let Ok(value) = value.parse::<async_nats::HeaderValue>() {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+/// Where an event goes: its entity is the workload, else the node.
+fn address(event: &pb::Event) -> EventOf {
+    let entity = if event.workload.is_empty() { &event.node } else { &event.workload };
+    EventOf {
+        source: token(&event.source, "-"),
+        namespace: token(&event.namespace, "_"),
+        entity: token(entity, "-"),
+        kind: token(&event.kind, "-"),
+    }
+}
+
+/// One token of a subject, `[a-z0-9-]{1,63}`; other characters become `-`.
+fn token(text: &str, empty: &str) -> String {
+    if text.is_empty() {
+        return empty.to_owned();
+    }
+    let plain = |char: char| match char.to_ascii_lowercase() {
+        char if char.is_ascii_lowercase() || char.is_ascii_digit() => char,
+        _ => '-',
+    };
+    text.chars().map(plain).take(63).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_goes_to_its_workload_else_to_its_node() {
+        let mut event = pb::Event {
+            source: "node-n1".into(),
+            kind: "instance.placed".into(),
+            node: "n1".into(),
+            ..pb::Event::default()
+        };
+        assert_eq!(address(&event).to_string(), "ostler.v1.event.node-n1._.n1.instance-placed");
+        event.workload = "web".into();
+        event.namespace = "default".into();
+        event.kind = "Weird > kind*".into();
+        assert_eq!(
+            address(&event).to_string(),
+            "ostler.v1.event.node-n1.default.web.weird---kind-"
+        );
+    }
+
+    #[test]
+    fn a_full_queue_loses_its_oldest() {
+        let queue = Queue::default();
+        for _ in 0..QUEUE {
+            assert!(!queue.push(pb::Event::default()));
+        }
+        assert!(queue.push(pb::Event::default()));
+        assert_eq!(queue.len(), QUEUE);
+        assert_eq!(queue.first()[0].0, 1);
+        queue.done(3);
+        assert_eq!(queue.first()[0].0, 4);
     }
 }

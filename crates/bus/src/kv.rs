@@ -1,12 +1,17 @@
 //! Single keys: reads from the stream's leader or from any replica, writes by compare-and-set.
 
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind, Stream};
+use async_nats::{HeaderMap, HeaderValue};
+use bytes::Bytes;
 use ostler_core::id::Revision;
 use ostler_core::time::Timestamp;
 use ostler_schemas::bucket::{Bucket, Key};
-use ostler_schemas::wire::WireError;
+use ostler_schemas::wire::{Format, Wire, WireError};
 use thiserror::Error;
 
 use crate::connection::Bus;
+use crate::jetstream::AskError;
 
 /// A value as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,17 +86,87 @@ pub enum WriteError {
     },
 }
 
+/// What an operation on a key is, in its marker.
+pub(crate) const OPERATION: &str = "KV-Operation";
+/// Why the server put a marker.
+const MARKER: &str = "Nats-Marker-Reason";
+/// Compare-and-set on a subject.
+pub(crate) const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence";
+
+/// Whether a message tells that its key is gone.
+pub(crate) fn is_marker(headers: &HeaderMap) -> bool {
+    let removed = |operation: &HeaderValue| matches!(operation.as_str(), "DEL" | "PURGE");
+    headers.get(OPERATION).is_some_and(removed) || headers.get(MARKER).is_some()
+}
+
+/// The headers of a value of this format.
+pub(crate) fn value_headers(format: Format) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("Content-Type", format.content_type());
+    headers
+}
+
+/// The headers of a removal.
+pub(crate) fn purge_headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(OPERATION, "PURGE");
+    headers.insert("Nats-Rollup", "sub");
+    headers
+}
+
+/// The format that a message says, else the usual one.
+pub(crate) fn format_of(headers: &HeaderMap, usual: Format) -> Format {
+    let said = headers.get("Content-Type");
+    said.and_then(|value| Format::from_content_type(value.as_str())).unwrap_or(usual)
+}
+
+/// A message of a key, as it is in the stream.
+pub(crate) struct Raw {
+    pub(crate) payload: Bytes,
+    pub(crate) headers: HeaderMap,
+    pub(crate) revision: Revision,
+    pub(crate) at: Timestamp,
+}
+
+impl Raw {
+    fn new(message: StreamMessage) -> Self {
+        let ms = message.time.unix_timestamp_nanos() / 1_000_000;
+        Self {
+            payload: message.payload,
+            headers: message.headers,
+            revision: Revision(message.sequence),
+            at: Timestamp::from_millis(u64::try_from(ms).unwrap_or(0)),
+        }
+    }
+}
+
+/// One key by its names, for errors.
+struct Place {
+    bucket: String,
+    key: String,
+}
+
+impl Place {
+    fn of<K: Key>(key: &K) -> Self {
+        Self { bucket: key.bucket().to_string(), key: key.to_string() }
+    }
+
+    fn silent(self, cause: String) -> ReadError {
+        ReadError::Unavailable { bucket: self.bucket, key: self.key, cause }
+    }
+}
+
 impl Bus {
     /// Reads from the stream's leader. `None`: absent or removed.
     pub async fn get<K: Key>(&self, key: &K) -> Result<Option<Entry<K::Value>>, ReadError> {
-        let _ = key;
-        unimplemented!()
+        let raw = self.raw_from_leader(&key.bucket(), &key.to_string()).await;
+        self.entry(key, raw)
     }
 
     /// Reads from any replica by direct get; may be stale.
     pub async fn get_direct<K: Key>(&self, key: &K) -> Result<Option<Entry<K::Value>>, ReadError> {
-        let _ = key;
-        unimplemented!()
+        let raw = self.raw_direct(&key.bucket(), &key.to_string()).await;
+        self.entry(key, raw)
     }
 
     /// Writes if the key is at `expected`; `Revision(0)`: if it is absent or removed.
@@ -101,25 +176,157 @@ impl Bus {
         value: &K::Value,
         expected: Revision,
     ) -> Result<Revision, WriteError> {
-        let _ = (key, value, expected);
-        unimplemented!()
+        let wrote = self.write(key, Some(value), Some(expected)).await;
+        if expected != Revision(0) || !matches!(wrote, Err(WriteError::Conflict { .. })) {
+            return wrote;
+        }
+        // A key that was removed is absent for us, but not for the server: its marker is there.
+        match self.raw_from_leader(&key.bucket(), &key.to_string()).await {
+            Ok(Some(raw)) if is_marker(&raw.headers) => {
+                let again = self.write(key, Some(value), Some(raw.revision)).await;
+                again.map_err(|error| error.of_revision(expected))
+            }
+            _ => wrote,
+        }
     }
 
     /// Writes whatever is there; for immutable, content-addressed values.
     pub async fn put<K: Key>(&self, key: &K, value: &K::Value) -> Result<Revision, WriteError> {
-        let _ = (key, value);
-        unimplemented!()
+        self.write(key, Some(value), None).await
     }
 
     /// Purges the key (a marker stays) if it is at `expected`.
     pub async fn delete<K: Key>(&self, key: &K, expected: Revision) -> Result<(), WriteError> {
-        let _ = (key, expected);
-        unimplemented!()
+        self.write(key, None, Some(expected)).await.map(drop)
     }
 
     /// The last revision of a bucket's stream, from its leader.
     pub async fn last_revision(&self, bucket: &Bucket) -> Result<Revision, ReadError> {
-        let _ = bucket;
-        unimplemented!()
+        let info = self.stream_info(&self.root().bucket_stream(bucket)).await;
+        let last = info.map(|info| info["state"]["last_seq"].as_u64());
+        last.map_err(|error| error.to_string())
+            .and_then(|last| last.ok_or_else(|| "an answer without `last_seq`".to_owned()))
+            .map(Revision)
+            .map_err(|cause| {
+                Place { bucket: bucket.to_string(), key: ">".to_owned() }.silent(cause)
+            })
     }
+
+    /// The last message of a key from the stream's leader, marker or not.
+    pub(crate) async fn raw_from_leader(
+        &self,
+        bucket: &Bucket,
+        key: &str,
+    ) -> Result<Option<Raw>, String> {
+        let (stream, subject) = self.place(bucket, key).await?;
+        match stream.get_last_raw_message_by_subject(&subject).await {
+            Ok(message) => Ok(Some(self.seen(message))),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(chain(&error)),
+        }
+    }
+
+    async fn raw_direct(&self, bucket: &Bucket, key: &str) -> Result<Option<Raw>, String> {
+        let (stream, subject) = self.place(bucket, key).await?;
+        match stream.direct_get_last_for_subject(subject).await {
+            Ok(message) => Ok(Some(self.seen(message))),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Err(error) => Err(chain(&error)),
+        }
+    }
+
+    async fn place(&self, bucket: &Bucket, key: &str) -> Result<(Stream<()>, String), String> {
+        if !self.until_up(self.patience()).await {
+            return Err("not connected".to_owned());
+        }
+        let name = self.root().bucket_stream(bucket);
+        // Asks nothing.
+        let stream = self.js().get_stream_no_info(name).await.map_err(|error| chain(&error))?;
+        Ok((stream, self.root().key(bucket, key)))
+    }
+
+    fn seen(&self, message: StreamMessage) -> Raw {
+        let raw = Raw::new(message);
+        self.saw(raw.at);
+        raw
+    }
+
+    fn entry<K: Key>(
+        &self,
+        key: &K,
+        raw: Result<Option<Raw>, String>,
+    ) -> Result<Option<Entry<K::Value>>, ReadError> {
+        let place = Place::of(key);
+        let Some(raw) = raw.map_err(|cause| Place::of(key).silent(cause))? else {
+            return Ok(None);
+        };
+        if is_marker(&raw.headers) {
+            return Ok(None);
+        }
+        let Raw { payload, headers, revision, at } = raw;
+        match K::Value::decode(&payload, format_of(&headers, K::Value::FORMAT)) {
+            Ok(value) => Ok(Some(Entry { value, revision, at })),
+            Err(source) => Err(ReadError::Value { bucket: place.bucket, key: place.key, source }),
+        }
+    }
+
+    /// Writes a value, or removes it where there is none.
+    async fn write<K: Key>(
+        &self,
+        key: &K,
+        value: Option<&K::Value>,
+        expected: Option<Revision>,
+    ) -> Result<Revision, WriteError> {
+        let format = K::Value::FORMAT;
+        let (mut headers, payload) = match value {
+            Some(value) => (value_headers(format), value.encode(format)),
+            None => (purge_headers(), Vec::new()),
+        };
+        if let Some(expected) = expected {
+            headers.insert(EXPECTED_SUBJECT, expected.to_string());
+        }
+        let subject = self.root().key(&key.bucket(), &key.to_string());
+        let ack = self.publish_acked(subject, headers, payload.into(), self.patience()).await;
+        ack.map(Revision).map_err(|error| {
+            let expected = expected.unwrap_or_default();
+            WriteError::new(error, &key.bucket(), &key.to_string(), expected)
+        })
+    }
+}
+
+impl WriteError {
+    pub(crate) fn new(error: AskError, bucket: &Bucket, key: &str, expected: Revision) -> Self {
+        let (bucket, key) = (bucket.to_string(), key.to_owned());
+        match error {
+            AskError::Fault(fault) if fault.is_conflict() => {
+                Self::Conflict { bucket, key, expected }
+            }
+            AskError::Fault(fault) => Self::Refused { bucket, key, cause: fault.to_string() },
+            AskError::Unsent(cause) => Self::Refused { bucket, key, cause },
+            AskError::Silence(cause) => Self::Unknown { bucket, key, cause },
+        }
+    }
+
+    fn of_revision(self, revision: Revision) -> Self {
+        match self {
+            Self::Conflict { bucket, key, .. } => {
+                Self::Conflict { bucket, key, expected: revision }
+            }
+            other => other,
+        }
+    }
+}
+
+/// An error of the client with its causes, which it does not tell by itself.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
 }

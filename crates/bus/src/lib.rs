@@ -17,6 +17,9 @@ pub mod pubsub;
 pub mod rpc;
 pub mod watch;
 
+mod jetstream;
+mod root;
+
 pub use config::{Config, Pings};
 pub use connection::{Bus, ConnectError};
 pub use fenced::{Batch, CommitError};

@@ -1,1 +1,10 @@
-//! Lib.
+//! What tests stand on: a private nats-server (or three) per test, and `eventually`, the only
+//! place that may wait.
+
+pub mod eventually;
+pub mod nats;
+pub mod ports;
+
+pub use eventually::{eventually, eventually_within};
+pub use nats::{NatsCluster, NatsServer};
+pub use ports::Ports;
