@@ -1,0 +1,248 @@
+//! What may be said on the command line, and the help that teaches it.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use crate::output::Format;
+
+mod dev;
+mod node;
+mod workload;
+
+pub use dev::{DevArgs, DevCommand};
+pub use node::NodeCommand;
+pub use workload::{CreateArgs, DeleteArgs, LogsArgs, RunArgs};
+
+const AFTER: &str = "\
+Try it:
+  ostler dev                    a fleet of three nodes on this machine
+  ostler run examples/web.toml  run something there and see it become ready
+  ostler ps                     what runs where
+  ostler explain web            why it is where it is
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 refused (policy, conflict, capacity), 4 unreachable,
+5 partly done.";
+
+/// Runs work on a fleet of machines: you say what and how many; Ostler decides where, starts it,
+/// keeps it running, and explains every decision.
+#[derive(Debug, Parser)]
+#[command(name = "ostler", version, after_help = AFTER, max_term_width = 100)]
+pub struct Args {
+    /// The gateway.
+    #[arg(long, global = true, env = "OSTLER_SERVER", value_name = "URL")]
+    pub server: Option<String>,
+    /// How results are printed.
+    #[arg(long, short, global = true, value_enum, default_value_t)]
+    pub output: Format,
+    /// Do not ask before anything destructive.
+    #[arg(long, short, global = true)]
+    pub yes: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A workload by name, as `web` or `shop/web`.
+#[derive(Debug, ClapArgs)]
+pub struct Workload {
+    /// `web`, or `shop/web` in another namespace than `default`.
+    pub workload: String,
+}
+
+/// An instance.
+#[derive(Debug, ClapArgs)]
+pub struct Instance {
+    /// Its id, a unique beginning of it, or `web/0`.
+    pub instance: String,
+}
+
+/// Everything that can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// NATS, all five services and some nodes on this machine, to try things out.
+    #[command(long_about = dev::LONG)]
+    Dev(DevArgs),
+    /// Apply workload files, then follow until everything is ready.
+    Run(RunArgs),
+    /// Show what applying files would change, where each slot would go and why.
+    ///
+    /// Exit code 0: no change, 10: changes, 1: cannot be placed.
+    Plan {
+        /// Workload files; `-` for standard input.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Create a workload from flags instead of a file.
+    Create(CreateArgs),
+    /// What runs where: instances, newest state first.
+    Ps {
+        /// Also those that have ended.
+        #[arg(long, short)]
+        all: bool,
+        /// Print again every two seconds.
+        #[arg(long, short)]
+        watch: bool,
+    },
+    /// The workloads.
+    Workloads {
+        /// Print again every two seconds.
+        #[arg(long, short)]
+        watch: bool,
+    },
+    /// One workload: text in force, status, slots.
+    Show(Workload),
+    /// The versions of a workload.
+    History(Workload),
+    /// Change how many instances run, and follow until they do.
+    Scale {
+        /// `web` or `shop/web`.
+        workload: String,
+        /// How many.
+        count: u32,
+        /// Do not follow.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Restart all instances of a workload, a few at a time.
+    Restart(Workload),
+    /// Take the canaries' version for all instances.
+    Promote(Workload),
+    /// Go back to an older version, as a new one.
+    Rollback {
+        /// `web` or `shop/web`.
+        workload: String,
+        /// Which; the one before if absent.
+        version: Option<u32>,
+    },
+    /// Stop all instances and keep the workload.
+    Stop(Workload),
+    /// Start a stopped workload again.
+    Start(Workload),
+    /// Stop and remove a workload.
+    Delete(DeleteArgs),
+    /// Instances, of one workload or of all.
+    Instances {
+        /// `web` or `shop/web`.
+        workload: Option<String>,
+        /// Only on this node.
+        #[arg(long)]
+        node: Option<String>,
+        /// Only in this state, such as `running`.
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// One instance in full.
+    Inspect(Instance),
+    /// What an instance, or all instances of a workload, wrote.
+    Logs(LogsArgs),
+    /// Start an instance elsewhere, then stop it here.
+    Move {
+        /// Its id, a unique beginning of it, or `web/0`.
+        instance: String,
+        /// To this node; anywhere else if absent.
+        node: Option<String>,
+    },
+    /// Why it is there, why not elsewhere, what would unblock it.
+    Explain {
+        /// A workload, an instance, a node, or "WORKLOAD NODE".
+        what: String,
+    },
+    /// The nodes, and what is wanted of them.
+    #[command(subcommand)]
+    Nodes(NodeCommand),
+    /// Services and their leaders, nodes and workloads by state, warnings.
+    Status,
+    /// Use and series of the fleet or of a node.
+    Metrics {
+        /// Of this node instead of the fleet.
+        #[arg(long)]
+        node: Option<String>,
+        /// How far back.
+        #[arg(long, default_value = "15m")]
+        range: String,
+    },
+    /// What happened.
+    Events {
+        /// Go on as things happen.
+        #[arg(long, short)]
+        follow: bool,
+        /// Only this kind, such as `instance.placed`.
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only of this workload.
+        #[arg(long)]
+        workload: Option<String>,
+        /// Only of this node.
+        #[arg(long)]
+        node: Option<String>,
+        /// The last so many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Orders of the last day and what became of them.
+    Commands,
+    /// Run a scenario in simulated time: no bus, no network, no files written.
+    Simulate {
+        /// The scenario, JSON; `-` for standard input.
+        scenario: PathBuf,
+        /// One JSON object a step.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check and show settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Check this machine and the connection to the fleet.
+    Doctor,
+    /// Streams and buckets on NATS.
+    #[command(subcommand)]
+    Bus(BusCommand),
+    /// Print a completion script for a shell.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Report every error of a file at once.
+    Validate {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Print the settings in force.
+    Show {
+        /// The file; /etc/ostler/ostler.toml if it is there.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Say where each comes from.
+        #[arg(long)]
+        origin: bool,
+    },
+}
+
+/// Which bus, and what to do with it.
+#[derive(Debug, ClapArgs)]
+pub struct BusTarget {
+    /// NATS servers.
+    #[arg(long, default_value = "nats://127.0.0.1:4222", env = "OSTLER_BUS__URL")]
+    pub nats: String,
+    /// The fleet's pools.
+    #[arg(long = "pool", default_value = "default")]
+    pub pools: Vec<String>,
+    /// The first token of every subject.
+    #[arg(long, default_value = "ostler")]
+    pub root: String,
+}
+
+/// Streams and buckets.
+#[derive(Debug, Subcommand)]
+pub enum BusCommand {
+    /// Make what is missing; change nothing that is there.
+    Provision(BusTarget),
+    /// Compare every stream with what it should be.
+    Check(BusTarget),
+}

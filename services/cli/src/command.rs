@@ -1,0 +1,90 @@
+//! What each command does: a request or two to the gateway, and something to look at.
+
+use clap::CommandFactory as _;
+
+use crate::args::{Args, Command};
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::session::Session;
+
+mod apply;
+mod bus;
+mod config;
+mod doctor;
+mod explain;
+mod fleet;
+mod instance;
+mod logs;
+mod node;
+mod simulate;
+mod watch;
+mod workload;
+
+/// Where the gateway is unless something else is said.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:8000";
+
+/// Does what was asked; the exit code.
+pub async fn run(args: Args) -> Result<u8, Failure> {
+    let server = args.server.as_deref().unwrap_or(DEFAULT_SERVER);
+    let session = Session { client: Client::new(server)?, format: args.output, yes: args.yes };
+    match args.command {
+        Command::Dev(dev) => crate::dev::run(dev).await.map(|()| 0),
+        Command::Plan { files } => apply::plan(&session, &files).await,
+        Command::Completions { shell } => {
+            let mut out = std::io::stdout();
+            clap_complete::generate(shell, &mut Args::command(), "ostler", &mut out);
+            Ok(0)
+        }
+        Command::Simulate { scenario, json } => simulate::run(&scenario, json),
+        Command::Config(command) => config::run(command),
+        Command::Doctor => doctor::run(&session).await,
+        Command::Bus(command) => bus::run(command).await.map(|()| 0),
+        other => fleet_command(&session, other).await.map(|()| 0),
+    }
+}
+
+/// Commands that only talk to the gateway.
+async fn fleet_command(session: &Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(run) => apply::run(session, run).await,
+        Command::Create(create) => apply::create(session, create).await,
+        Command::Ps { all, watch } => watch::every(watch, || instance::ps(session, all)).await,
+        Command::Workloads { watch } => watch::every(watch, || workload::list(session)).await,
+        Command::Instances { workload, node, state } => {
+            instance::list(session, workload, node, state).await
+        }
+        Command::Inspect(one) => instance::inspect(session, &one.instance).await,
+        Command::Move { instance, node } => instance::relocate(session, &instance, node).await,
+        Command::Logs(logs) => logs::run(session, logs).await,
+        Command::Explain { what } => explain::run(session, &what).await,
+        Command::Nodes(command) => node::run(session, command).await,
+        Command::Status => fleet::status(session).await,
+        Command::Metrics { node, range } => fleet::metrics(session, node, &range).await,
+        Command::Events { follow, kind, workload, node, limit } => {
+            let filters = [("kind", kind), ("workload", workload), ("node", node)];
+            fleet::events(session, follow, filters, limit).await
+        }
+        Command::Commands => fleet::commands(session).await,
+        other => workload_command(session, other).await,
+    }
+}
+
+/// Commands about one workload.
+async fn workload_command(session: &Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Show(one) => workload::show(session, &one.workload).await,
+        Command::History(one) => workload::history(session, &one.workload).await,
+        Command::Scale { workload, count, detach } => {
+            workload::scale(session, &workload, count, detach).await
+        }
+        Command::Restart(one) => workload::act(session, &one.workload, "restart").await,
+        Command::Promote(one) => workload::act(session, &one.workload, "promote").await,
+        Command::Stop(one) => workload::act(session, &one.workload, "stop").await,
+        Command::Start(one) => workload::act(session, &one.workload, "start").await,
+        Command::Rollback { workload, version } => {
+            workload::rollback(session, &workload, version).await
+        }
+        Command::Delete(delete) => workload::delete(session, delete).await,
+        other => Err(Failure::usage(format!("{other:?} is done elsewhere"))),
+    }
+}

@@ -1,0 +1,78 @@
+//! Children of the dev fleet: started in a group of their own, so that Ctrl-C reaches only us.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal, test_kill_process};
+use tokio::process::{Child, Command};
+
+use crate::failure::Failure;
+
+/// Lets this process end when its parent does, if it is `parent`.
+pub fn die_with(parent: Option<u32>) {
+    let Some(parent) = parent else { return };
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
+        tracing::warn!(%error, "cannot ask to end with the parent");
+    }
+    let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
+    if now != Some(parent) {
+        std::process::exit(1);
+    }
+}
+
+/// Starts a child with its output in a file.
+pub fn start(program: &Path, args: &[String], log: File) -> Result<Child, Failure> {
+    let errors = log.try_clone().map_err(Failure::failed)?;
+    Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .process_group(0)
+        .spawn()
+        .map_err(|error| Failure::failed(format!("cannot start {}: {error}", program.display())))
+}
+
+/// The pid as the system wants it.
+fn pid(raw: u32) -> Option<Pid> {
+    i32::try_from(raw).ok().and_then(Pid::from_raw)
+}
+
+/// Asks a child to end, and kills it when `grace` is over.
+pub async fn stop(child: &mut Child, grace: Duration) {
+    let Some(id) = child.id().and_then(pid) else { return };
+    // It may have ended meanwhile, which is what is wanted.
+    drop(kill_process(id, Signal::TERM));
+    if tokio::time::timeout(grace, child.wait()).await.is_err() {
+        tracing::warn!(pid = id.as_raw_nonzero().get(), "a child did not end in time, killing it");
+        drop(child.kill().await);
+    }
+}
+
+/// Ends what an earlier fleet of this folder left: only processes whose command line names the
+/// folder.
+pub async fn end_leftover(raw: u32, dir: &Path) {
+    let line = std::fs::read(format!("/proc/{raw}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&line).into_owned();
+    if !line.contains(&dir.display().to_string()) {
+        return;
+    }
+    let Some(id) = pid(raw) else { return };
+    tracing::info!(pid = raw, "ending what an earlier fleet left");
+    let mut signal = Signal::TERM;
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    for round in 0u32.. {
+        if round == 100 {
+            signal = Signal::KILL;
+        }
+        if round % 100 == 0 && kill_process(id, signal).is_err() {
+            return;
+        }
+        tick.tick().await;
+        if test_kill_process(id).is_err() {
+            return;
+        }
+    }
+}
