@@ -16,5 +16,6 @@ pub mod placement;
 pub mod ports;
 pub mod reconcile;
 pub mod resources;
+pub mod sim;
 pub mod time;
 pub mod workload;

@@ -310,7 +310,7 @@ fn the_error_names_the_place() {
             `node.labels.app ~> beta`, column 20: `beta` is not a version
             `node.labels.app semver >= 1.2.3.4`, column 27: `1.2.3.4` is not a version
             `node.labels.é ~ (`, column 17: the regular expression cannot be used: unclosed group
-            `node.name ~ (((a{1,90}){1,90}){1,90}){1,90}`, column 13: the regular expression cannot be used: Compiled regex exceeds size limit of 262144 bytes.
+            `node.name ~ (((a{1,90}){1,90}){1,90}){1,90}`, column 13: the regular expression cannot be used: Compiled regex exceeds size limit of 1048576 bytes.
         "#]],
     );
     assert!(format!("node.arch == {}", "x".repeat(2000)).parse::<Requirement>().is_err());

@@ -1,0 +1,150 @@
+//! The simulated fleet: engines, executors, registry, and the time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::executor::Executor;
+use super::registry::Registry;
+use super::report::{MoveReport, PlaceReport, StopReport};
+use super::scenario::{NodeSpec, Scenario};
+use crate::id::{NodeName, PoolName, Revision, Term, WorkloadKey};
+use crate::instance::Report;
+use crate::reconcile::{Engine, Event, Progress, Settings};
+use crate::time::Timestamp;
+
+/// When scenarios begin: 2026-01-01, so that no moment is zero.
+pub(super) const BEGIN: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// Everything there is in a scenario.
+#[derive(Debug)]
+pub(super) struct World {
+    pub now: Timestamp,
+    seed: u32,
+    /// One leader a pool.
+    pub engines: BTreeMap<PoolName, Engine>,
+    pub executors: BTreeMap<NodeName, Executor>,
+    pub registry: Registry,
+    /// What the leaders wrote of the workloads.
+    pub progress: BTreeMap<(PoolName, WorkloadKey), Progress>,
+    /// Executors that have something to do now.
+    pub busy: BTreeSet<NodeName>,
+    /// When executors have something to do next.
+    pub timers: BTreeSet<(Timestamp, NodeName)>,
+    pub term: Term,
+    pub revision: Revision,
+    /// How many commands were sent.
+    pub commands: u32,
+    pub done: Done,
+    /// What should never happen and did.
+    pub broken: Vec<String>,
+}
+
+/// What the running step did so far.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    pub placed: Vec<PlaceReport>,
+    pub stopped: Vec<StopReport>,
+    pub moved: Vec<MoveReport>,
+}
+
+impl Done {
+    pub(super) fn is_empty(&self) -> bool {
+        self.placed.is_empty() && self.stopped.is_empty() && self.moved.is_empty()
+    }
+}
+
+impl World {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let mut world = Self {
+            now: BEGIN,
+            seed: scenario.seed,
+            engines: BTreeMap::new(),
+            executors: BTreeMap::new(),
+            registry: Registry::default(),
+            progress: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            term: Term(1),
+            revision: Revision(0),
+            commands: 0,
+            done: Done::default(),
+            broken: Vec::new(),
+        };
+        world.pool(&PoolName::default());
+        for spec in &scenario.nodes {
+            world.join(spec);
+        }
+        world
+    }
+
+    /// Makes sure that the pool has a leader.
+    pub(super) fn pool(&mut self, pool: &PoolName) {
+        if !self.engines.contains_key(pool) {
+            let engine = Engine::new(pool.clone(), Settings::default(), self.seed);
+            self.engines.insert(pool.clone(), engine);
+            self.tell(pool);
+        }
+    }
+
+    /// Tells every leader.
+    pub(super) fn observe(&mut self, event: &Event) {
+        for engine in self.engines.values_mut() {
+            engine.observe(event.clone(), self.now);
+        }
+    }
+
+    pub(super) fn join(&mut self, spec: &NodeSpec) {
+        self.pool(&spec.pool);
+        for name in super::range::names(&spec.name).expect("ranges were read before") {
+            let node = spec.node(&name, self.now);
+            self.observe(&Event::Node(Box::new(node.clone())));
+            self.executors.insert(name.clone(), Executor::new(node, spec.behaviour.clone()));
+            self.busy.insert(name);
+        }
+    }
+
+    /// Tells the leader of a pool all that stands on the bus, again or for the first time.
+    pub(super) fn tell(&mut self, pool: &PoolName) {
+        let now = self.now;
+        let Some(engine) = self.engines.get_mut(pool) else { return };
+        for executor in self.executors.values() {
+            engine.observe(Event::Node(Box::new(executor.node.clone())), now);
+        }
+        for head in self.registry.heads() {
+            engine.observe(Event::Workload(Box::new(head.clone())), now);
+        }
+        for executor in self.executors.values() {
+            let name = &executor.node.name;
+            if let Some(beat) = executor.heartbeat(now) {
+                engine.observe(Event::Heartbeat(beat), now);
+            }
+            if executor.last != (Report { epoch: executor.last.epoch, ..Report::default() }) {
+                let report = Box::new(executor.last.clone());
+                engine.observe(Event::Report(name.clone(), report), now);
+            }
+        }
+    }
+
+    /// The leaders die; others read what stands on the bus.
+    pub(super) fn take_over(&mut self) {
+        self.term = self.term.next();
+        self.seed = self.seed.wrapping_add(0x0001_0000);
+        let pools: Vec<PoolName> = self.engines.keys().cloned().collect();
+        for pool in pools {
+            let outcomes = self.engines.get(&pool).map(Engine::outcomes).unwrap_or_default();
+            let mut engine = Engine::new(pool.clone(), Settings::default(), self.seed);
+            engine.observe(Event::Outcomes(outcomes), self.now);
+            for executor in self.executors.values().filter(|e| e.node.pool == pool) {
+                let manifest = Box::new(executor.wanted.clone());
+                engine.observe(Event::Manifest(executor.node.name.clone(), manifest), self.now);
+            }
+            for ((of, key), progress) in &self.progress {
+                if *of == pool {
+                    let progress = Box::new(progress.clone());
+                    engine.observe(Event::Progress(key.clone(), progress), self.now);
+                }
+            }
+            self.engines.insert(pool.clone(), engine);
+            self.tell(&pool);
+        }
+    }
+}
