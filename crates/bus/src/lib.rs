@@ -15,6 +15,7 @@ pub mod lease;
 pub mod provision;
 pub mod pubsub;
 pub mod rpc;
+pub mod stream;
 pub mod watch;
 
 mod jetstream;
@@ -26,6 +27,7 @@ pub use fenced::{Batch, CommitError};
 pub use kv::{Entry, ReadError, WriteError};
 pub use lease::Lease;
 pub use rpc::{Caller, Server};
+pub use stream::{EventEntry, EventReader};
 pub use watch::{Watch, WatchEvent};
 
 /// A fresh operation id (ULID): 26 characters, sorted by time.
