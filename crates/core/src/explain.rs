@@ -7,10 +7,8 @@ use serde::Serialize;
 use crate::id::{InstanceId, NodeName, Slot, Version, WorkloadKey};
 use crate::node::{Admin, Liveness};
 use crate::placement::Reason;
-use crate::reconcile::{Engine, Unplaced};
+use crate::reconcile::Unplaced;
 use crate::resources::Resources;
-use crate::time::Timestamp;
-use crate::workload::Workload;
 
 /// Where a workload's instances are and why, and what each node would say to one more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -156,25 +154,4 @@ pub struct WouldMove {
     pub to: NodeName,
     /// Such as `drain`.
     pub reason: &'static str,
-}
-
-#[expect(clippy::unimplemented, reason = "signatures first; bodies follow within the hour")]
-impl Engine {
-    /// Where the workload's instances are and why, and each node's verdict on one more.
-    #[must_use]
-    pub fn explain_workload(&self, _key: &WorkloadKey, _now: Timestamp) -> Option<Explanation> {
-        unimplemented!()
-    }
-
-    /// What a node has, carries and refuses.
-    #[must_use]
-    pub fn explain_node(&self, _node: &NodeName, _now: Timestamp) -> Option<NodeExplanation> {
-        unimplemented!()
-    }
-
-    /// What would happen if these workloads were put now; nothing changes.
-    #[must_use]
-    pub fn what_if(&self, _workloads: &[Workload], _now: Timestamp) -> WhatIf {
-        unimplemented!()
-    }
 }

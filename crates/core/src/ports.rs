@@ -74,6 +74,11 @@ impl PortTable {
         Some(first)
     }
 
+    /// The search goes on from where it stands in `other`, a copy in which ports were granted.
+    pub(crate) fn pass(&mut self, other: &Self) {
+        self.next = other.next;
+    }
+
     fn search(&self, block: Block, from: u16, last: u16) -> Option<u16> {
         let (count, align) = (u32::from(block.count.max(1)), u32::from(block.align.max(1)));
         let mut start = u32::from(from).next_multiple_of(align);

@@ -6,16 +6,35 @@
 //! away and reads everything anew. Placements, progress and outcomes that were read back from the
 //! bus are told as events too.
 
-use crate::command::Outcome;
-use crate::id::{NodeName, PoolName, Revision, Term, WorkloadKey};
-use crate::instance::Manifest;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::{IdSource, InstanceId, NodeName, PoolName, Revision, Term, WorkloadKey};
 use crate::time::Timestamp;
 
+mod commands;
+mod count;
 mod decision;
+mod drain;
+mod ending;
 mod event;
+mod loss;
+mod observe;
+mod order;
+mod picture;
+mod place;
+mod plan;
 mod progress;
+mod report;
 mod settings;
+mod show;
+mod slot;
+mod survey;
+mod system;
+mod tell;
+mod update;
 mod view;
+mod wake;
+mod why;
 
 pub use decision::{Decision, Plan};
 pub use event::Event;
@@ -23,71 +42,87 @@ pub use progress::{Exclusion, Progress, Unplaced};
 pub use settings::Settings;
 pub use view::{InstanceView, NodeView, WorkloadStatus};
 
-/// The scheduler of one pool, as a value: no bus, no clock, no chance.
-#[derive(Debug, Clone)]
-pub struct Engine {}
+use picture::{Instance, NodeState, Orders, Text, Work};
 
-#[expect(clippy::unimplemented, reason = "signatures first; bodies follow within the hour")]
+/// The scheduler of one pool, as a value: no bus, no clock, no chance.
+///
+/// Nodes, workloads and instances are kept under small numbers; those depend on the order in which
+/// events came, so nothing that is decided may: decisions go by names and ids.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pool: PoolName,
+    settings: Settings,
+    id_source: IdSource,
+    nodes: Vec<NodeState>,
+    node_names: BTreeMap<NodeName, u32>,
+    /// Nodes in the order of names; empty when it has to be made anew.
+    order: Vec<u32>,
+    works: Vec<Work>,
+    work_keys: BTreeMap<WorkloadKey, u32>,
+    texts: Vec<Text>,
+    instances: Vec<Instance>,
+    /// Places in `instances` that are free.
+    free: Vec<u32>,
+    ids: BTreeMap<InstanceId, u32>,
+    /// The newest instance and its node: where `round_robin` goes on from.
+    newest: Option<(InstanceId, u32)>,
+    /// By group or sticky tag: how many members are on each node.
+    tallies: BTreeMap<String, BTreeMap<u32, u32>>,
+    /// Workloads that have to be looked at.
+    dirty: BTreeSet<u32>,
+    /// Workloads that wait for something that could help.
+    blocked: BTreeSet<u32>,
+    /// Nodes that have more to give than when last looked at.
+    freed: BTreeSet<u32>,
+    /// Workloads that have one on every eligible node.
+    systems: BTreeSet<u32>,
+    /// When workloads have to be looked at again.
+    timers: BTreeSet<(Timestamp, u32)>,
+    orders: Orders,
+    /// Until when nothing is moved because of loss.
+    brake_until: Option<Timestamp>,
+    brake_stale: bool,
+}
+
 impl Engine {
     /// An engine that knows nothing yet. `id_seed` tells the ids of two leaders apart.
     #[must_use]
-    pub fn new(_pool: PoolName, _settings: Settings, _id_seed: u32) -> Self {
-        unimplemented!()
-    }
-
-    /// Takes in one event; cheap, decides nothing.
-    pub fn observe(&mut self, _event: Event, _now: Timestamp) {
-        unimplemented!()
-    }
-
-    /// Decides what is to be done about all that changed. Planning again gives nothing.
-    pub fn plan(&mut self, _now: Timestamp) -> Plan {
-        unimplemented!()
-    }
-
-    /// The next moment at which [`Self::plan`] could do something by time alone.
-    #[must_use]
-    pub fn wake_at(&self) -> Option<Timestamp> {
-        unimplemented!()
+    pub fn new(pool: PoolName, settings: Settings, id_seed: u32) -> Self {
+        Self {
+            pool,
+            settings,
+            id_source: IdSource::new(id_seed),
+            nodes: Vec::new(),
+            node_names: BTreeMap::new(),
+            order: Vec::new(),
+            works: Vec::new(),
+            work_keys: BTreeMap::new(),
+            texts: Vec::new(),
+            instances: Vec::new(),
+            free: Vec::new(),
+            ids: BTreeMap::new(),
+            newest: None,
+            tallies: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            blocked: BTreeSet::new(),
+            freed: BTreeSet::new(),
+            systems: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            orders: Orders::default(),
+            brake_until: None,
+            brake_stale: false,
+        }
     }
 
     /// The node's manifest as it now stands here was committed at this term and revision.
-    pub fn committed(&mut self, _node: &NodeName, _term: Term, _revision: Revision) {
-        unimplemented!()
-    }
-
-    /// What the node should run, groups sorted; incarnation, term and revision are left 0 for the
-    /// shell to fill. `None`: nothing, an empty manifest is to be written.
-    #[must_use]
-    pub fn manifest(&self, _node: &NodeName) -> Option<Manifest> {
-        unimplemented!()
-    }
-
-    /// What is to be remembered of the workload; `None`: nothing, delete the record.
-    #[must_use]
-    pub fn progress(&self, _key: &WorkloadKey) -> Option<Progress> {
-        unimplemented!()
-    }
-
-    /// What became of the commands of the last 24 hours, by id.
-    #[must_use]
-    pub fn outcomes(&self) -> Vec<Outcome> {
-        unimplemented!()
-    }
-
-    /// How a workload stands.
-    #[must_use]
-    pub fn status(&self, _key: &WorkloadKey) -> Option<WorkloadStatus> {
-        unimplemented!()
-    }
-
-    /// Every instance, by id.
-    pub fn instances(&self) -> impl Iterator<Item = InstanceView<'_>> {
-        std::iter::empty()
-    }
-
-    /// Every node of the pool, by name.
-    pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
-        std::iter::empty()
+    pub fn committed(&mut self, node: &NodeName, term: Term, revision: Revision) {
+        let Some(node) = self.node_names.get(node) else { return };
+        let state = &mut self.nodes[picture::at(*node)];
+        state.manifest_known = true;
+        state.early = None;
+        for index in &state.entries {
+            let instance = &mut self.instances[picture::at(*index)];
+            instance.committed.get_or_insert((term, revision));
+        }
     }
 }

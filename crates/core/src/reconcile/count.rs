@@ -1,0 +1,123 @@
+//! How many: which slots there should be, what is in each, and what is one too many.
+
+use crate::instance::Desired;
+use crate::time::{Span, Timestamp};
+use crate::workload::Kind;
+
+use super::Engine;
+use super::picture::{at, index};
+use super::plan::{Pass, Turn};
+use super::slot::{Hold, Unit};
+use super::why::Why;
+
+/// For how long a passed exclusion is remembered, so that the next one is longer.
+const REMEMBER: Span = Span::from_secs(3600);
+
+impl Engine {
+    /// Forgets what belongs to older texts or is long past.
+    pub(super) fn prune(&mut self, pass: &mut Pass, now: Timestamp) {
+        let head = pass.head.clone();
+        let progress = &mut self.works[at(pass.work)].progress;
+        progress
+            .excluded
+            .retain(|one| one.version >= head.compatible_since && one.until.plus(REMEMBER) > now);
+        if progress.completed_version < head.compatible_since {
+            progress.completed.clear();
+        }
+        if progress.failed.as_ref().is_some_and(|(version, _)| *version != head.version) {
+            progress.failed = None;
+            progress.step_since = None;
+        }
+        let good = progress.good_version;
+        if good.0 > 0 && good >= head.compatible_since {
+            progress.good_version = head.version;
+        }
+    }
+
+    /// Looks at every slot: stops what is not wanted, and lists how the wanted ones are held.
+    pub(super) fn take_stock(&mut self, pass: &mut Pass, turn: &mut Turn) {
+        let (wanted, why) = self.wanted(pass);
+        if pass.head.spec.kind == Kind::System && why == Why::Scaled {
+            self.take_stock_of_nodes(pass, turn);
+            return;
+        }
+        let slots: Vec<(u32, u32)> = self.works[at(pass.work)].slots.iter().copied().collect();
+        pass.units.reserve(usize::try_from(wanted).unwrap_or(0));
+        for group in slots.chunk_by(|a, b| a.0 == b.0) {
+            let mut group: Vec<u32> = group.iter().map(|(_, index)| *index).collect();
+            group.sort_by_key(|index| self.instances[at(*index)].id);
+            let slot = self.instances[at(group[0])].slot;
+            self.fill_up_to(pass, slot.min(wanted), turn.now);
+            if slot >= wanted {
+                self.end_group(&group, why, turn);
+            } else if self.completed(pass, slot) {
+                self.end_group(&group, Why::Completed, turn);
+                pass.units.push(Unit::new(slot, Hold::Done));
+            } else {
+                let unit = self.judge(pass, &group, turn);
+                pass.units.push(unit);
+            }
+        }
+        self.fill_up_to(pass, wanted, turn.now);
+        self.forgive(pass, wanted);
+    }
+
+    /// How many slots there are, and why others end.
+    fn wanted(&self, pass: &Pass) -> (u32, Why) {
+        let head = &pass.head;
+        if head.deleted {
+            return (0, Why::Deleted);
+        }
+        if head.stopped {
+            return (0, Why::Stopped);
+        }
+        if head.spec.pool != self.pool {
+            return (0, Why::Moved);
+        }
+        match head.spec.kind {
+            // A schedule starts them; nothing does so in this version.
+            Kind::Cron => (0, Why::Scaled),
+            Kind::Service | Kind::Job | Kind::System => {
+                (head.spec.count.saturating_add(self.canaries(pass)), Why::Scaled)
+            }
+        }
+    }
+
+    /// Slots with nothing in them, up to `slot`.
+    fn fill_up_to(&self, pass: &mut Pass, slot: u32, now: Timestamp) {
+        for slot in index(pass.units.len())..slot {
+            let hold =
+                if self.completed(pass, slot) { Hold::Done } else { self.empty(pass, slot, now) };
+            pass.units.push(Unit::new(slot, hold));
+        }
+    }
+
+    /// Slots whose instance is available start again from the first back-off.
+    fn forgive(&mut self, pass: &Pass, wanted: u32) {
+        let waiting = &mut self.works[at(pass.work)].progress.waiting;
+        waiting.retain(|(slot, _, _)| {
+            let unit = usize::try_from(slot.0).ok().and_then(|slot| pass.units.get(slot));
+            slot.0 < wanted && unit.is_some_and(|unit| !unit.available && !unit.done())
+        });
+    }
+
+    /// Tells everything in a slot to end.
+    pub(super) fn end_group(&mut self, group: &[u32], why: Why, turn: &mut Turn) {
+        for index in group.iter().copied() {
+            let instance = &self.instances[at(index)];
+            let gone = self.nodes[at(instance.node)].gone;
+            match instance.desired {
+                Desired::Stop if gone => self.remove(index, turn),
+                Desired::Run | Desired::Keep | Desired::Hibernate | Desired::Stop => {
+                    self.order_stop(index, why, turn);
+                }
+            }
+        }
+    }
+
+    fn completed(&self, pass: &Pass, slot: u32) -> bool {
+        let bits = &self.works[at(pass.work)].progress.completed;
+        let byte = usize::try_from(slot / 8).ok().and_then(|byte| bits.get(byte));
+        byte.is_some_and(|byte| byte & (1 << (slot % 8)) != 0)
+    }
+}

@@ -1,0 +1,151 @@
+//! Instances that ended: what is remembered of it, and their entry is dropped in the same plan.
+
+use crate::head::Head;
+use crate::id::{Slot, Version};
+use crate::instance::{Desired, Observed};
+use crate::placement::Reason;
+use crate::time::{Span, Timestamp};
+use crate::workload::Kind;
+
+use super::picture::at;
+use super::plan::Turn;
+use super::why::Why;
+use super::{Engine, Exclusion, Progress};
+
+/// No exclusion is longer.
+const LONGEST_EXCLUSION: Span = Span::from_secs(3600);
+/// No back-off across nodes is longer, unless the workload says so.
+const LONGEST_BACKOFF: Span = Span::from_secs(300);
+
+impl Engine {
+    /// Settles every end that was seen of a workload's instances, by id.
+    pub(super) fn settle(&mut self, work: u32, turn: &mut Turn) {
+        let mut ended = std::mem::take(&mut self.works[at(work)].ended);
+        if ended.is_empty() {
+            return;
+        }
+        ended.sort_by_key(|(index, _)| self.instances[at(*index)].id);
+        for (index, said) in ended {
+            if self.instances[at(index)].work == work && self.instances[at(index)].ended {
+                self.settle_one(index, &said, turn);
+            }
+        }
+        turn.plan.progress.insert(self.works[at(work)].key.clone());
+    }
+
+    fn settle_one(&mut self, index: u32, said: &str, turn: &mut Turn) {
+        let instance = &self.instances[at(index)];
+        let (work, slot, desired) = (instance.work, instance.slot, instance.desired);
+        let observed = instance.observed.unwrap_or(Observed::Stopped);
+        let origin = self.nodes[at(instance.node)].name.clone();
+        let why = match (desired, observed) {
+            (Desired::Run, Observed::Declined) => Why::Declined,
+            (Desired::Run, _) => Why::Failed,
+            (Desired::Stop | Desired::Keep | Desired::Hibernate, _) => instance.why,
+        };
+        if let Some(head) = self.works[at(work)].head.clone() {
+            if observed == Observed::Completed && head.spec.kind == Kind::Job {
+                self.complete(&head, index);
+            } else if desired == Desired::Run {
+                self.learn(&head, index, said, turn);
+            }
+        }
+        if matches!(why, Why::Drain | Why::Moved | Why::Failed | Why::Declined) {
+            self.works[at(work)].origins.insert(slot, (origin, why));
+        }
+        self.remove(index, turn);
+    }
+
+    /// A slot of a job is done: it is not run again for this text.
+    fn complete(&mut self, head: &Head, index: u32) {
+        if !self.current(head, index) {
+            return;
+        }
+        let (work, slot) = (self.instances[at(index)].work, self.instances[at(index)].slot);
+        let progress = &mut self.works[at(work)].progress;
+        if progress.completed_version < head.compatible_since {
+            progress.completed.clear();
+        }
+        progress.completed_version = head.version;
+        let byte = at(slot / 8);
+        if progress.completed.len() <= byte {
+            progress.completed.resize(byte + 1, 0);
+        }
+        progress.completed[byte] |= 1 << (slot % 8);
+    }
+
+    /// One ended that should run: the node is passed over for a while, and the slot waits.
+    fn learn(&mut self, head: &Head, index: u32, said: &str, turn: &mut Turn) {
+        let instance = &self.instances[at(index)];
+        let (work, node, slot) = (instance.work, instance.node, instance.slot);
+        let reason = match instance.observed {
+            Some(Observed::Declined) => Some(Reason::Declined),
+            Some(Observed::Failed) => Some(Reason::Failed),
+            Some(
+                Observed::Accepted
+                | Observed::Preparing
+                | Observed::Starting
+                | Observed::Running
+                | Observed::Stopping
+                | Observed::Stopped
+                | Observed::Completed
+                | Observed::Hibernating
+                | Observed::Hibernated
+                | Observed::Lost,
+            )
+            | None => None,
+        };
+        let current = self.current(head, index);
+        let version = if current { head.version } else { self.version(index) };
+        if let Some(reason) = reason {
+            self.exclude(work, node, (version, reason), turn.now);
+        }
+        if head.spec.kind != Kind::System {
+            let progress = &mut self.works[at(work)].progress;
+            wait(progress, head, Slot(slot), turn.now);
+        }
+        let rolling = self.works[at(work)].progress.step_since.is_some();
+        if rolling && current && reason == Some(Reason::Failed) {
+            let name = &self.nodes[at(node)].name;
+            let text = format!("slot {slot} failed on `{name}`: {said}");
+            self.fail_update(work, head, text, turn);
+        }
+    }
+
+    fn exclude(&mut self, work: u32, node: u32, what: (Version, Reason), now: Timestamp) {
+        let (version, reason) = what;
+        let node = self.nodes[at(node)].name.clone();
+        let first = self.settings.exclude_for;
+        let excluded = &mut self.works[at(work)].progress.excluded;
+        let found = excluded.binary_search_by(|one| one.node.cmp(&node));
+        match found {
+            Ok(place) => {
+                let one = &mut excluded[place];
+                one.times = if one.version == version { one.times + 1 } else { 1 };
+                (one.version, one.reason) = (version, reason);
+                one.until = now.plus(first.doubled(one.times - 1, LONGEST_EXCLUSION));
+            }
+            Err(place) => {
+                let until = now.plus(first);
+                let one = Exclusion { node, version, reason, until, times: 1 };
+                excluded.insert(place, one);
+            }
+        }
+    }
+}
+
+/// The slot waits before its next try, longer after each failure in a row.
+fn wait(progress: &mut Progress, head: &Head, slot: Slot, now: Timestamp) {
+    let backoff = &head.spec.reschedule.backoff;
+    match progress.waiting.binary_search_by_key(&slot, |(slot, _, _)| *slot) {
+        Ok(place) => {
+            let (_, until, failures) = &mut progress.waiting[place];
+            *until = now.plus(backoff.after(*failures, LONGEST_BACKOFF));
+            *failures += 1;
+        }
+        Err(place) => {
+            let until = now.plus(backoff.after(0, LONGEST_BACKOFF));
+            progress.waiting.insert(place, (slot, until, 1));
+        }
+    }
+}

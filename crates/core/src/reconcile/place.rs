@@ -1,0 +1,307 @@
+//! Missing instances and replacements get their nodes, or reasons.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::{Generation, Slot};
+use crate::instance::{Desired, PortGrant};
+use crate::placement::field::Field;
+use crate::placement::{Reason, grant};
+use crate::time::Timestamp;
+use crate::workload::Kind;
+
+use super::picture::{Instance, NONE, Text, at};
+use super::plan::{Pass, Turn, Want};
+use super::slot::Hold;
+use super::survey::Bounds;
+use super::why::Why;
+use super::{Decision, Engine, Unplaced};
+
+/// At most so many nodes are named with their reasons.
+const NAMED: usize = 100;
+
+impl Engine {
+    /// Places what is missing, then what replaces others, and notes what has no place.
+    pub(super) fn place(&mut self, pass: &mut Pass, turn: &mut Turn) {
+        if pass.head.spec.kind == Kind::System {
+            self.place_on_nodes(pass, turn);
+            return;
+        }
+        let missing: Vec<u32> = pass
+            .units
+            .iter()
+            .filter(|unit| unit.hold == Hold::Missing)
+            .map(|unit| unit.slot)
+            .collect();
+        let state = &self.works[at(pass.work)];
+        if state.blocked && !state.woken {
+            self.still_blocked(pass, &missing, turn);
+            return;
+        }
+        let fill = |slot: u32| Want { slot, replaces: None, why: Why::None, to: None, not: None };
+        let mut wants: Vec<Want> = missing.into_iter().map(fill).collect();
+        wants.append(&mut pass.wants);
+        let mut misses = Misses::default();
+        let (bound, plain): (Vec<Want>, Vec<Want>) =
+            wants.into_iter().partition(|want| want.to.is_some() || want.not.is_some());
+        for want in bound {
+            let bounds = Bounds { to: want.to, not: want.not };
+            self.place_all(pass, bounds, vec![want], (&mut misses, turn));
+        }
+        self.place_all(pass, Bounds::default(), plain, (&mut misses, turn));
+        self.note_misses(pass, misses, turn);
+    }
+
+    /// Nothing has happened that could help: the reasons stand.
+    fn still_blocked(&mut self, pass: &mut Pass, missing: &[u32], turn: &mut Turn) {
+        let progress = &self.works[at(pass.work)].progress;
+        let reasons =
+            progress.unplaced.first().cloned().or_else(|| {
+                self.works[at(pass.work)].stuck.clone().filter(|_| !missing.is_empty())
+            });
+        let unplaced = reasons.map_or_else(Vec::new, |reasons| runs(missing, &reasons));
+        self.set_unplaced(pass, unplaced, turn);
+        let stuck = self.works[at(pass.work)].stuck.is_some();
+        if missing.is_empty() && pass.wants.is_empty() && stuck {
+            self.works[at(pass.work)].stuck = None;
+        }
+        self.block(pass, turn.now);
+    }
+
+    fn place_all(
+        &mut self,
+        pass: &mut Pass,
+        bounds: Bounds,
+        wants: Vec<Want>,
+        (misses, turn): (&mut Misses, &mut Turn),
+    ) {
+        if wants.is_empty() {
+            return;
+        }
+        let mut field = self.field(pass.work, &pass.head, turn.now, bounds);
+        for want in wants {
+            if turn.left == 0 {
+                self.dirty.insert(pass.work);
+                return;
+            }
+            let Some(best) = field.best() else {
+                misses.reasons.get_or_insert_with(|| self.reasons(&field));
+                self.miss(pass, want, misses, turn);
+                continue;
+            };
+            let node = field.stalls()[best].node;
+            let score = field.score(best);
+            self.place_one(pass, want, (node, score), turn);
+            let state = &self.nodes[at(node)];
+            field.placed(best, &state.seat, &state.ports);
+        }
+    }
+
+    /// No node takes it. An update goes on in its own place, if there is room once the old one
+    /// has ended; all else waits.
+    fn miss(&mut self, pass: &mut Pass, want: Want, misses: &mut Misses, turn: &mut Turn) {
+        match want.replaces {
+            None => misses.slots.push(want.slot),
+            Some(old) if want.why == Why::Updated && self.fits_instead(pass, old) => {
+                self.order_stop(old, Why::Updated, turn);
+                pass.steps += 1;
+            }
+            Some(_) => misses.stuck.push(want.slot),
+        }
+    }
+
+    /// Whether the workload's text would fit where this instance is, were it gone.
+    fn fits_instead(&self, pass: &Pass, old: u32) -> bool {
+        let Some(request) = &self.works[at(pass.work)].request else { return false };
+        let mut without = self.clone_node(self.instances[at(old)].node);
+        let instance = &self.instances[at(old)];
+        let ask = self.texts[at(instance.text)].ask;
+        without.seat.requested = without.seat.requested.minus(ask);
+        without.seat.instances = without.seat.instances.saturating_sub(1);
+        if let Some(used) = &mut without.seat.used {
+            used.memory = used.memory.saturating_sub(ask.memory.0);
+            used.disk = used.disk.saturating_sub(ask.disk.0);
+        }
+        instance.ports.iter().for_each(|grant| without.ports.free(grant.first));
+        let Some(record) = &without.record else { return false };
+        let candidate = crate::placement::Candidate {
+            node: record,
+            seat: &without.seat,
+            ports: &without.ports,
+        };
+        crate::placement::fit(&candidate, request).is_ok()
+    }
+
+    fn clone_node(&self, node: u32) -> super::NodeState {
+        let mut state = self.nodes[at(node)].clone();
+        state.early = None;
+        state
+    }
+
+    /// Puts one instance on a node and notes it in the picture.
+    pub(super) fn place_one(
+        &mut self,
+        pass: &mut Pass,
+        want: Want,
+        (node, score): (u32, u32),
+        turn: &mut Turn,
+    ) {
+        let head = pass.head.clone();
+        let text = Text {
+            version: head.version,
+            spec: head.spec_hash,
+            ask: head.spec.ask(),
+            priority: head.spec.priority,
+        };
+        let text = self.text_index(pass.work, text);
+        let ports = self.grant_ports(&head.spec.ports, node);
+        let id = self.id_source.next(turn.now);
+        let moved = self.origin(pass, want);
+        let decision = Decision::Place {
+            id,
+            workload: self.works[at(pass.work)].key.clone(),
+            slot: Slot(want.slot),
+            version: head.version,
+            node: self.nodes[at(node)].name.clone(),
+            score,
+            moved,
+        };
+        turn.plan.decisions.push(decision);
+        let index = self.add(Instance {
+            id,
+            work: pass.work,
+            node,
+            slot: want.slot,
+            text,
+            score,
+            generation: Generation(1),
+            restarted: head.restart_generation,
+            ports,
+            desired: Desired::Run,
+            why: Why::None,
+            observed: None,
+            ready: false,
+            proven: false,
+            ended: false,
+            ready_since: Timestamp::default(),
+            committed: None,
+            mark: NONE,
+            moving: None,
+        });
+        self.touch(index, turn);
+        turn.left -= 1;
+        pass.steps += 1;
+        self.works[at(pass.work)].watch = true;
+        if !self.blocked.is_empty() {
+            self.wake_near(pass.work);
+        }
+    }
+
+    fn grant_ports(&mut self, ports: &[crate::workload::PortSpec], node: u32) -> Vec<PortGrant> {
+        if ports.is_empty() {
+            return Vec::new();
+        }
+        let mut table = self.nodes[at(node)].ports.clone();
+        let firsts = grant(&mut table, ports).expect("the node was found to have them");
+        self.nodes[at(node)].ports.pass(&table);
+        let grant = |(port, first): (&crate::workload::PortSpec, u16)| PortGrant {
+            name: port.name.clone(),
+            first,
+            count: port.count.max(1),
+        };
+        ports.iter().zip(firsts).map(grant).collect()
+    }
+
+    /// Where the slot was before, and why it is not there any more.
+    fn origin(&mut self, pass: &Pass, want: Want) -> Option<(crate::id::NodeName, &'static str)> {
+        if let Some(old) = want.replaces {
+            let node = self.instances[at(old)].node;
+            let moved = want.why != Why::Updated;
+            return moved.then(|| (self.nodes[at(node)].name.clone(), want.why.as_str()));
+        }
+        let state = &mut self.works[at(pass.work)];
+        if let Some((node, why)) = state.origins.remove(&want.slot) {
+            return Some((node, why.as_str()));
+        }
+        let held = state.slots.range((want.slot, 0)..=(want.slot, NONE));
+        let lost = held.map(|(_, index)| &self.instances[at(*index)]);
+        let lost = lost.filter(|one| one.desired == Desired::Keep).max_by_key(|one| one.id)?;
+        Some((self.nodes[at(lost.node)].name.clone(), Why::NodeLost.as_str()))
+    }
+
+    /// What each node of the field says, counted and by name.
+    pub(super) fn reasons(&self, field: &Field) -> Unplaced {
+        let mut unplaced = Unplaced::default();
+        for (index, stall) in field.stalls().iter().enumerate() {
+            let reasons = field.reasons(index);
+            reasons.tally(&mut unplaced.reasons);
+            if unplaced.nodes.len() < NAMED {
+                let name = self.nodes[at(stall.node)].name.clone();
+                unplaced.nodes.insert(name, reasons.iter().collect());
+            }
+        }
+        unplaced
+    }
+
+    fn note_misses(&mut self, pass: &mut Pass, misses: Misses, turn: &mut Turn) {
+        let reasons = misses.reasons.unwrap_or_default();
+        let unplaced = runs(&misses.slots, &reasons);
+        let stuck = runs(&misses.stuck, &reasons).into_iter().next();
+        let blocked = !unplaced.is_empty() || stuck.is_some();
+        let state = &mut self.works[at(pass.work)];
+        state.stuck = stuck;
+        state.blocked = blocked;
+        state.woken = false;
+        self.set_unplaced(pass, unplaced, turn);
+        self.block(pass, turn.now);
+    }
+
+    pub(super) fn set_unplaced(&mut self, pass: &Pass, unplaced: Vec<Unplaced>, turn: &mut Turn) {
+        let state = &mut self.works[at(pass.work)];
+        let known: BTreeSet<(Slot, Slot)> =
+            state.progress.unplaced.iter().map(|one| one.slots).collect();
+        let fewer = |one: &Unplaced| {
+            known.iter().any(|(first, last)| *first <= one.slots.0 && one.slots.1 <= *last)
+        };
+        for news in unplaced.iter().filter(|one| !fewer(one)) {
+            let (workload, unplaced) = (state.key.clone(), news.clone());
+            turn.plan.decisions.push(Decision::Unplaced { workload, unplaced });
+        }
+        state.progress.unplaced = unplaced;
+    }
+
+    /// A workload that waits for help is woken by it, or when an exclusion is over.
+    pub(super) fn block(&mut self, pass: &mut Pass, now: Timestamp) {
+        let state = &mut self.works[at(pass.work)];
+        state.blocked = !state.progress.unplaced.is_empty() || state.stuck.is_some();
+        if !state.blocked {
+            self.blocked.remove(&pass.work);
+            return;
+        }
+        let ends = state.progress.excluded.iter().map(|one| one.until);
+        if let Some(end) = ends.filter(|end| *end > now).min() {
+            pass.later(end);
+        }
+        self.blocked.insert(pass.work);
+    }
+}
+
+/// What found no place in one pass.
+#[derive(Debug, Default)]
+struct Misses {
+    slots: Vec<u32>,
+    stuck: Vec<u32>,
+    reasons: Option<Unplaced>,
+}
+
+/// Slots that follow each other become one run each, with the same reasons.
+pub(super) fn runs(slots: &[u32], reasons: &Unplaced) -> Vec<Unplaced> {
+    let (counts, nodes): (&BTreeMap<Reason, u32>, _) = (&reasons.reasons, &reasons.nodes);
+    slots
+        .chunk_by(|a, b| a + 1 == *b)
+        .map(|run| Unplaced {
+            slots: (Slot(run[0]), Slot(run[run.len() - 1])),
+            reasons: counts.clone(),
+            nodes: nodes.clone(),
+        })
+        .collect()
+}

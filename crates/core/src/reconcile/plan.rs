@@ -1,0 +1,167 @@
+//! One turn of planning: what is due, what has ended, then each workload that changed.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use crate::head::Head;
+use crate::time::Timestamp;
+
+use super::picture::at;
+use super::slot::Unit;
+use super::why::Why;
+use super::{Decision, Engine, Plan};
+
+/// What one call of `plan` has at hand.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub now: Timestamp,
+    pub plan: Plan,
+    /// How many more placements it may make.
+    pub left: usize,
+    /// Nothing is moved because of loss.
+    pub brake: bool,
+}
+
+/// One workload's turn.
+#[derive(Debug)]
+pub(super) struct Pass {
+    pub work: u32,
+    pub head: Arc<Head>,
+    pub units: Vec<Unit>,
+    pub wants: Vec<Want>,
+    pub wake: Option<Timestamp>,
+    /// How many steps of an update were made.
+    pub steps: u32,
+}
+
+impl Pass {
+    /// The workload has to be looked at again then.
+    pub fn later(&mut self, at: Timestamp) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+}
+
+/// An instance that is to be placed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Want {
+    pub slot: u32,
+    /// The instance that it replaces, which runs on until this one is ready.
+    pub replaces: Option<u32>,
+    pub why: Why,
+    /// That node or nowhere.
+    pub to: Option<u32>,
+    /// Anywhere but there.
+    pub not: Option<u32>,
+}
+
+impl Engine {
+    /// Decides what is to be done about all that changed. Planning again gives nothing.
+    pub fn plan(&mut self, now: Timestamp) -> Plan {
+        let left = self.settings.batch.max(1);
+        let mut turn = Turn { now, plan: Plan::default(), left, brake: false };
+        self.sort_nodes();
+        self.due(now);
+        self.brake(&mut turn);
+        self.obey(&mut turn);
+        for work in self.sorted_dirty() {
+            self.settle(work, &mut turn);
+        }
+        self.wake_blocked(now);
+        for work in self.sorted_dirty() {
+            self.dirty.remove(&work);
+            if turn.left == 0 {
+                self.dirty.insert(work);
+            } else {
+                self.reconcile(work, &mut turn);
+            }
+        }
+        self.follow_orders(&mut turn);
+        turn.plan.more = !self.dirty.is_empty();
+        turn.plan
+    }
+
+    /// Workloads to look at: the more important first, then by name.
+    fn sorted_dirty(&self) -> Vec<u32> {
+        let mut works: Vec<u32> = self.dirty.iter().copied().collect();
+        works.sort_by_cached_key(|work| {
+            let work = &self.works[at(*work)];
+            (Reverse(work.priority()), work.key.clone())
+        });
+        works
+    }
+
+    fn sort_nodes(&mut self) {
+        if self.order.is_empty() {
+            self.order = self.node_names.values().copied().collect();
+        }
+    }
+
+    fn reconcile(&mut self, work: u32, turn: &mut Turn) {
+        let Some(head) = self.works[at(work)].head.clone() else {
+            self.forget(work, turn);
+            return;
+        };
+        let before = self.works[at(work)].progress.clone();
+        let units = Vec::new();
+        let mut pass = Pass { work, head, units, wants: Vec::new(), wake: None, steps: 0 };
+        self.prune(&mut pass, turn.now);
+        self.take_stock(&mut pass, turn);
+        self.adopt(&pass, turn);
+        self.roll(&mut pass, turn);
+        self.move_away(&mut pass, turn);
+        self.place(&mut pass, turn);
+        self.judge_update(&mut pass, turn);
+        self.rest(&pass, turn);
+        if self.works[at(work)].progress != before {
+            turn.plan.progress.insert(self.works[at(work)].key.clone());
+        }
+    }
+
+    /// What is left to note once a workload has had its turn.
+    fn rest(&mut self, pass: &Pass, turn: &mut Turn) {
+        let state = &mut self.works[at(pass.work)];
+        let busy = pass.units.iter().any(Unit::unsettled);
+        let rolling = state.progress.step_since.is_some() || state.progress.good_version.0 == 0;
+        state.watch = busy && (rolling || pass.units.iter().any(Unit::watched))
+            || !state.progress.waiting.is_empty();
+        let known = state.progress.good_version == pass.head.version;
+        let wanted = pass.units.iter().filter(|unit| !unit.done()).count();
+        state.all_ready = if known { u32::MAX } else { super::picture::index(wanted) };
+        if let Some(old) = std::mem::replace(&mut state.wake, pass.wake) {
+            self.timers.remove(&(old, pass.work));
+        }
+        if let Some(new) = pass.wake {
+            self.timers.insert((new, pass.work));
+        }
+        let state = &self.works[at(pass.work)];
+        if pass.head.deleted && state.slots.is_empty() {
+            self.end_workload(pass.work, turn);
+        }
+    }
+
+    fn end_workload(&mut self, work: u32, turn: &mut Turn) {
+        let state = &mut self.works[at(work)];
+        state.progress = super::Progress::default();
+        state.head = None;
+        state.request = None;
+        let key = state.key.clone();
+        self.systems.remove(&work);
+        self.blocked.remove(&work);
+        turn.plan.progress.insert(key.clone());
+        turn.plan.ended.push(key);
+    }
+
+    /// A workload without a head is left alone; once nothing of it is there, so is its progress.
+    fn forget(&mut self, work: u32, _turn: &mut Turn) {
+        let state = &mut self.works[at(work)];
+        state.blocked = false;
+        self.blocked.remove(&work);
+        if let Some(old) = state.wake.take() {
+            self.timers.remove(&(old, work));
+        }
+    }
+
+    pub(super) fn decide(&self, turn: &mut Turn, decision: Decision) {
+        turn.plan.decisions.push(decision);
+    }
+}

@@ -1,0 +1,182 @@
+//! New versions and ordered restarts: a few at a time, each next when the last ones are ready.
+
+use std::sync::Arc;
+
+use crate::head::Head;
+use crate::instance::Desired;
+use crate::workload::{Kind, OnNodeLoss};
+
+use super::picture::{at, index};
+use super::plan::{Pass, Turn, Want};
+use super::slot::{Hold, Unit};
+use super::why::Why;
+use super::{Decision, Engine};
+
+impl Engine {
+    /// How many extra instances of the new version there are beside the old ones.
+    pub(super) fn canaries(&self, pass: &Pass) -> u32 {
+        let head = &pass.head;
+        let canary = head.spec.update.canary;
+        if canary == 0 || head.spec.kind != Kind::Service {
+            return 0;
+        }
+        let state = &self.works[at(pass.work)];
+        let old = |(_, instance): &(u32, u32)| {
+            let running = self.instances[at(*instance)].desired == Desired::Run;
+            running && !self.current(head, *instance)
+        };
+        let rolling = state.progress.step_since.is_some() || state.slots.iter().any(old);
+        if rolling { canary } else { 0 }
+    }
+
+    /// Canaries run beside the old version until somebody promotes them.
+    fn awaits_promotion(&self, pass: &Pass) -> bool {
+        let promoted = self.works[at(pass.work)].progress.promoted;
+        pass.head.spec.update.canary > 0
+            && pass.head.spec.kind == Kind::Service
+            && promoted < pass.head.version
+    }
+
+    /// Makes the next steps of an update and of an ordered restart.
+    pub(super) fn roll(&mut self, pass: &mut Pass, turn: &mut Turn) {
+        let head = pass.head.clone();
+        let progress = &mut self.works[at(pass.work)].progress;
+        let old = pass.units.iter().any(|unit| !unit.current && !unit.silent);
+        let failed = progress.failed.is_some();
+        if old && !failed && progress.step_since.is_none() {
+            progress.step_since = Some(turn.now);
+        }
+        if old && !failed && !self.awaits_promotion(pass) {
+            self.replace_old(pass, turn);
+        }
+        if head.restart_generation.0 > 0 {
+            self.restart_old(pass, turn);
+        }
+    }
+
+    fn replace_old(&mut self, pass: &mut Pass, turn: &mut Turn) {
+        let in_flight = pass.units.iter().filter(|unit| unit.in_flight()).count();
+        let candidates: Vec<usize> = by_need(&pass.units, |unit| {
+            !unit.current && !unit.silent && unit.leaving.is_none() && unit.sole().is_some()
+        });
+        let all_at_once = pass.head.spec.update.max_parallel == 0;
+        let parallel = at(pass.head.spec.update.max_parallel);
+        let allowed = if all_at_once { usize::MAX } else { parallel.saturating_sub(in_flight) };
+        let stop_first = all_at_once || stops_first(&pass.head);
+        let mut alongside = usize::from(in_flight == 0);
+        for place in candidates.into_iter().take(allowed) {
+            let unit = pass.units[place];
+            let Some(holder) = unit.sole() else { continue };
+            if stop_first || !unit.ready {
+                self.order_stop(holder, Why::Updated, turn);
+                pass.units[place].hold = Hold::Held;
+                pass.steps += 1;
+            } else if alongside > 0 {
+                alongside -= 1;
+                pass.wants.push(Want {
+                    slot: unit.slot,
+                    replaces: Some(holder),
+                    why: Why::Updated,
+                    to: None,
+                    not: None,
+                });
+            }
+        }
+    }
+
+    fn restart_old(&mut self, pass: &mut Pass, turn: &mut Turn) {
+        let generation = pass.head.restart_generation;
+        let due = |engine: &Self, unit: &Unit| {
+            let holder = unit.sole().filter(|_| unit.current && !unit.silent);
+            holder.is_some_and(|holder| engine.instances[at(holder)].restarted < generation)
+        };
+        let busy = pass.units.iter().filter(|unit| unit.in_flight() && !due(self, unit)).count();
+        let parallel = at(pass.head.spec.update.max_parallel);
+        let allowed = if parallel == 0 { usize::MAX } else { parallel.saturating_sub(busy) };
+        let candidates = by_need(&pass.units, |unit| due(self, unit));
+        for place in candidates.into_iter().take(allowed) {
+            if let Some(holder) = pass.units[place].sole() {
+                self.order_restart(holder, generation, turn);
+                (pass.units[place].ready, pass.units[place].available) = (false, false);
+            }
+        }
+    }
+
+    /// Whether the update is through, has made a step, or has failed.
+    pub(super) fn judge_update(&mut self, pass: &mut Pass, turn: &mut Turn) {
+        let settled = index(pass.units.iter().filter(|unit| unit.settled()).count());
+        let all = at(settled) == pass.units.len();
+        let waits = self.awaits_promotion(pass);
+        let head = pass.head.clone();
+        let state = &mut self.works[at(pass.work)];
+        let before = std::mem::replace(&mut state.settled, settled);
+        let progress = &mut state.progress;
+        if all && !waits_for_old(pass) {
+            self.update_done(pass, turn);
+            return;
+        }
+        let Some(since) = progress.step_since else { return };
+        if settled > before || pass.steps > 0 || waits {
+            progress.step_since = Some(turn.now);
+            pass.later(turn.now.plus(head.spec.update.deadline));
+            return;
+        }
+        let deadline = since.plus(head.spec.update.deadline);
+        let in_flight = pass.units.iter().any(Unit::in_flight) || state.stuck.is_some();
+        if deadline > turn.now {
+            pass.later(deadline);
+        } else if in_flight {
+            let text = format!("no replacement became ready within {}", head.spec.update.deadline);
+            self.fail_update(pass.work, &head, text, turn);
+        }
+    }
+
+    fn update_done(&mut self, pass: &Pass, turn: &mut Turn) {
+        let state = &mut self.works[at(pass.work)];
+        let version = pass.head.version;
+        let rolled = state.progress.step_since.take().is_some();
+        state.progress.failed = None;
+        state.progress.good_version = version;
+        if rolled {
+            let workload = state.key.clone();
+            turn.plan.decisions.push(Decision::Updated { workload, version });
+            self.dirty.insert(pass.work);
+        }
+    }
+
+    /// The update stops; where it may, it goes back to the last good version, once.
+    pub(super) fn fail_update(&mut self, work: u32, head: &Head, reason: String, turn: &mut Turn) {
+        let state = &mut self.works[at(work)];
+        let (version, good) = (head.version, state.progress.good_version);
+        if state.progress.failed.is_some() {
+            return;
+        }
+        state.progress.failed = Some((version, reason.clone()));
+        state.progress.step_since = None;
+        let workload = state.key.clone();
+        turn.plan.progress.insert(workload.clone());
+        if head.spec.update.auto_revert && good.0 > 0 && good != version {
+            turn.plan.reverts.push((workload.clone(), version, good));
+        }
+        turn.plan.decisions.push(Decision::UpdateFailed { workload, version, reason });
+    }
+}
+
+/// Whether the old one ends before the new one starts.
+pub(super) fn stops_first(head: &Arc<Head>) -> bool {
+    let update = &head.spec.update;
+    head.spec.count > update.max_parallel
+        || head.spec.kind != Kind::Service
+        || head.spec.reschedule.on_node_loss == OnNodeLoss::Fence
+}
+
+fn waits_for_old(pass: &Pass) -> bool {
+    pass.units.iter().any(|unit| !unit.current)
+}
+
+/// The units that are meant: first those that are not ready, then by slot.
+fn by_need(units: &[Unit], meant: impl Fn(&Unit) -> bool) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..units.len()).filter(|place| meant(&units[*place])).collect();
+    places.sort_by_key(|place| units[*place].ready);
+    places
+}
