@@ -8,6 +8,7 @@
 
 pub mod config;
 pub mod connection;
+pub mod discover;
 pub mod events;
 pub mod fenced;
 pub mod kv;
@@ -23,6 +24,7 @@ mod root;
 
 pub use config::{Config, Pings};
 pub use connection::{Bus, ConnectError};
+pub use discover::FoundService;
 pub use fenced::{Batch, CommitError};
 pub use kv::{Entry, ReadError, WriteError};
 pub use lease::Lease;

@@ -1,0 +1,31 @@
+//! `/v1/plan`: where workloads would go, without anything being changed.
+
+use axum::Json;
+use ostler_schemas::pb;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::common::Nothing;
+use super::read_spec;
+use crate::answer::Answer;
+use crate::app::App;
+use crate::extract::policy::WorkloadsPlan;
+use crate::extract::{Allowed, Params, RawBody};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(plan))
+}
+
+/// Say where one workload, or a list of them, would go, and why not elsewhere.
+#[utoipa::path(post, path = "/v1/plan", tag = "workloads",
+    request_body(content((pb::WorkloadPlan = "application/json"), (String = "application/toml"))),
+    responses((status = 200, body = pb::Document)))]
+async fn plan(
+    asker: Allowed<WorkloadsPlan>,
+    _: Params<Nothing>,
+    body: RawBody,
+) -> Answer<Json<pb::Document>> {
+    let workloads = read_spec::workloads(&body)?;
+    let workloads = workloads.into_iter().map(Into::into).collect();
+    asker.ask(pb::WorkloadPlan { workloads }).await.map(Json)
+}

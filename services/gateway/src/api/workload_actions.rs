@@ -1,0 +1,154 @@
+//! `/v1/workloads/{ns}/{name}/…`: what may be done to a workload besides replacing its text.
+
+use axum::response::{IntoResponse, Response};
+use ostler_core::id::WorkloadKey;
+use ostler_schemas::pb;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::common::{Changing, ConditionHeaders, OnceHeaders, Waiting, WorkloadPath};
+use super::workloads::changed;
+use crate::answer::{Accepted, Answer};
+use crate::app::App;
+use crate::extract::policy::WorkloadsWrite;
+use crate::extract::{Allowed, Conditions, JsonBody, NoConditions, Params, WorkloadRef};
+use crate::wait;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(scale))
+        .routes(routes!(restart))
+        .routes(routes!(reload))
+        .routes(routes!(stop))
+        .routes(routes!(start))
+        .routes(routes!(promote))
+        .routes(routes!(rollback))
+}
+
+/// How many instances are wanted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// 0 to 1,000,000.
+    pub count: u32,
+}
+
+/// To which text a workload goes back.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rollback {
+    /// The version; absent or 0: the one before.
+    pub version: u32,
+    /// Only if this is the version in force; absent or 0: whatever it is.
+    pub if_version: u32,
+}
+
+/// A body that says nothing.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Empty {}
+
+fn of(key: &WorkloadKey) -> (String, String) {
+    (key.namespace.to_string(), key.name.to_string())
+}
+
+/// Change how many instances are wanted.
+#[utoipa::path(post, path = "/v1/workloads/{ns}/{name}/scale", tag = "workloads",
+    params(WorkloadPath, Changing, ConditionHeaders, OnceHeaders), request_body = Scale,
+    responses((status = 200, body = pb::WorkloadView), (status = 202, body = pb::WorkloadView)))]
+async fn scale(
+    asker: Allowed<WorkloadsWrite>,
+    WorkloadRef(key): WorkloadRef,
+    conditions: Conditions,
+    Params(params): Params<Changing>,
+    JsonBody(Scale { count }): JsonBody<Scale>,
+) -> Answer<Response> {
+    let (namespace, name) = of(&key);
+    let if_revision = conditions.revision()?;
+    let dry_run = params.dry_run;
+    let request = pb::WorkloadScale { namespace, name, count, if_revision, dry_run };
+    let view = asker.ask(request).await?;
+    changed(&asker, &key, view, &params).await
+}
+
+/// Go back to an older text, as a new version.
+#[utoipa::path(post, path = "/v1/workloads/{ns}/{name}/rollback", tag = "workloads",
+    params(WorkloadPath, Changing, OnceHeaders), request_body = Rollback,
+    responses((status = 200, body = pb::WorkloadView), (status = 202, body = pb::WorkloadView)))]
+async fn rollback(
+    asker: Allowed<WorkloadsWrite>,
+    WorkloadRef(key): WorkloadRef,
+    _: NoConditions,
+    Params(params): Params<Changing>,
+    JsonBody(Rollback { version, if_version }): JsonBody<Rollback>,
+) -> Answer<Response> {
+    let (namespace, name) = of(&key);
+    let dry_run = params.dry_run;
+    let request = pb::WorkloadRollback { namespace, name, version, if_version, dry_run };
+    let view = asker.ask(request).await?;
+    changed(&asker, &key, view, &params).await
+}
+
+/// Take the canaries' version for all instances.
+#[utoipa::path(post, path = "/v1/workloads/{ns}/{name}/promote", tag = "workloads",
+    params(WorkloadPath, Waiting, OnceHeaders), request_body(content = Option<Empty>),
+    responses((status = 202, body = pb::CommandView)))]
+async fn promote(
+    asker: Allowed<WorkloadsWrite>,
+    WorkloadRef(key): WorkloadRef,
+    _: NoConditions,
+    Params(params): Params<Waiting>,
+    _: JsonBody<Empty>,
+) -> Answer<Response> {
+    let (namespace, name) = of(&key);
+    let command = asker.ask(pb::WorkloadPromote { namespace, name }).await?;
+    let within = params.wait.unwrap_or_default();
+    Ok(Accepted(wait::command(&asker, within, command).await?).into_response())
+}
+
+macro_rules! action {
+    ($name:ident, $request:ident, $path:literal, $summary:literal) => {
+        #[doc = $summary]
+        #[utoipa::path(post, path = $path, tag = "workloads",
+            params(WorkloadPath, Waiting, OnceHeaders), request_body(content = Option<Empty>),
+            responses((status = 200, body = pb::WorkloadView), (status = 202, body = pb::WorkloadView)))]
+        async fn $name(
+            asker: Allowed<WorkloadsWrite>,
+            WorkloadRef(key): WorkloadRef,
+            _: NoConditions,
+            Params(params): Params<Waiting>,
+            _: JsonBody<Empty>,
+        ) -> Answer<Response> {
+            let (namespace, name) = of(&key);
+            let view = asker.ask(pb::$request { namespace, name }).await?;
+            changed(&asker, &key, view, &Changing { dry_run: false, wait: params.wait }).await
+        }
+    };
+}
+
+action!(
+    restart,
+    WorkloadRestart,
+    "/v1/workloads/{ns}/{name}/restart",
+    "Restart all instances, a few at a time."
+);
+action!(
+    reload,
+    WorkloadReload,
+    "/v1/workloads/{ns}/{name}/reload",
+    "Let all instances read their configuration again."
+);
+action!(
+    stop,
+    WorkloadStop,
+    "/v1/workloads/{ns}/{name}/stop",
+    "Stop all instances; the workload stays."
+);
+action!(
+    start,
+    WorkloadStart,
+    "/v1/workloads/{ns}/{name}/start",
+    "Want a stopped workload's instances again."
+);

@@ -1,0 +1,133 @@
+//! `?wait=`: the answer is held back until the outcome is there, or the time is over.
+
+use std::time::Duration;
+
+use ostler_core::id::WorkloadKey;
+use ostler_core::time::Span;
+use ostler_schemas::pb;
+use ostler_schemas::problem::Code;
+use ostler_service::clock;
+
+use crate::answer::Answer;
+use crate::extract::Asker;
+
+/// How often the state is asked for.
+const POLL: Duration = Duration::from_millis(200);
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// What was asked for is so.
+    Settled,
+    /// The time was over first.
+    Expired,
+}
+
+/// Whether a workload is as wanted: everything is ready, or has ended where nothing is wanted.
+#[must_use]
+pub fn settled(view: &pb::WorkloadView) -> bool {
+    let status = view.status.clone().unwrap_or_default();
+    if view.deleted || view.stopped {
+        return status.running == 0;
+    }
+    let kind = view.spec.as_ref().map(|spec| spec.kind.as_str()).unwrap_or_default();
+    if kind == "job" {
+        return status.completed.saturating_add(status.failed) >= status.wanted;
+    }
+    !status.updating
+        && status.unplaced == 0
+        && status.ready == status.wanted
+        && status.running == status.wanted
+}
+
+/// Waits for a workload; one that is gone meanwhile is settled. Returns what was seen last.
+pub async fn workload(
+    asker: &Asker,
+    key: &WorkloadKey,
+    within: Span,
+    mut last: pb::WorkloadView,
+) -> Answer<(pb::WorkloadView, Ended)> {
+    let began = clock::instant();
+    let within: Duration = within.min(asker.app().config().max_wait).into();
+    while clock::since(began) < within {
+        tokio::time::sleep(POLL).await;
+        let request =
+            pb::WorkloadGet { namespace: key.namespace.to_string(), name: key.name.to_string() };
+        match asker.ask(request).await {
+            Ok(view) if settled(&view) => return Ok((view, Ended::Settled)),
+            Ok(view) => last = view,
+            Err(refusal) => match refusal.problem().code {
+                Code::NotFound => return Ok((last, Ended::Settled)),
+                // The change was made: that the state is not known for a moment is no failure.
+                Code::Unavailable | Code::Timeout => {}
+                _ => return Err(refusal),
+            },
+        }
+    }
+    Ok((last, Ended::Expired))
+}
+
+/// Waits until a command is done or refused. Returns what was seen last.
+pub async fn command(
+    asker: &Asker,
+    within: Span,
+    mut last: pb::CommandView,
+) -> Answer<pb::CommandView> {
+    let began = clock::instant();
+    let within: Duration = within.min(asker.app().config().max_wait).into();
+    while clock::since(began) < within && !matches!(last.state.as_str(), "done" | "refused") {
+        tokio::time::sleep(POLL).await;
+        match asker.ask(pb::CommandGet { id: last.id.clone() }).await {
+            Ok(view) => last = view,
+            Err(refusal) => match refusal.problem().code {
+                Code::NotFound | Code::Unavailable | Code::Timeout => {}
+                _ => return Err(refusal),
+            },
+        }
+    }
+    Ok(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `wanted/running/ready`, and words: updating, stopped, deleted, job.
+    fn check(numbers: [u32; 3], words: &str, expected: bool) {
+        let [wanted, running, ready] = numbers;
+        let has = |word: &str| words.split(' ').any(|w| w == word);
+        let kind = if has("job") { "job" } else { "service" }.to_owned();
+        let status = pb::WorkloadStatus {
+            wanted,
+            running,
+            ready,
+            updating: has("updating"),
+            unplaced: u32::from(has("unplaced")),
+            completed: if has("completed") { wanted } else { 0 },
+            ..Default::default()
+        };
+        let view = pb::WorkloadView {
+            spec: Some(pb::WorkloadSpec { kind, ..Default::default() }),
+            status: Some(status),
+            stopped: has("stopped"),
+            deleted: has("deleted"),
+            ..Default::default()
+        };
+        assert_eq!(settled(&view), expected, "{numbers:?} {words}");
+    }
+
+    #[test]
+    fn a_workload_is_settled_when_what_is_wanted_is_so() {
+        check([3, 3, 3], "", true);
+        check([3, 3, 2], "", false);
+        check([3, 4, 3], "", false);
+        check([3, 3, 3], "updating", false);
+        check([3, 3, 3], "unplaced", false);
+        check([0, 0, 0], "", true);
+        check([3, 1, 1], "stopped", false);
+        check([3, 0, 0], "stopped", true);
+        check([3, 2, 2], "deleted", false);
+        check([3, 3, 3], "job", false);
+        check([3, 0, 0], "job completed", true);
+    }
+}
