@@ -58,7 +58,8 @@ pub async fn until_ready(session: &Session, path: &str, within: Duration) -> Res
         if settled(&view) {
             progress.finish_and_clear();
             let ready = number(&view, "ready") + number(&view, "completed");
-            let sentence = format!("{}: {ready}/{} ready", text(&view, "name"), number(&view, "wanted"));
+            let sentence =
+                format!("{}: {ready}/{} ready", text(&view, "name"), number(&view, "wanted"));
             return session.tell(&view, &sentence);
         }
         if clock::since(begin) > within {

@@ -132,5 +132,7 @@ pub fn ago(item: &Value, path: &str) -> String {
 /// A share of 0 to 1 as `45%`.
 #[must_use]
 pub fn percent(item: &Value, path: &str) -> String {
-    text(item, path).parse::<f64>().map_or_else(|_| "-".to_owned(), |share| format!("{:.0}%", share * 100.0))
+    text(item, path)
+        .parse::<f64>()
+        .map_or_else(|_| "-".to_owned(), |share| format!("{:.0}%", share * 100.0))
 }

@@ -65,10 +65,8 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<(), Failure> {
 
 /// `ostler plan`: exit code 0 no change, 10 changes, 1 cannot be placed.
 pub async fn plan(session: &Session, files: &[std::path::PathBuf]) -> Result<u8, Failure> {
-    let workloads: Vec<Workload> =
-        files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
-    let body = json!({ "workloads": workloads });
-    let plan: Value = session.client.json(Method::POST, "/v1/plan", Some(&body)).await?;
+    let workloads: Vec<Workload> = files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
+    let plan: Value = session.client.json(Method::POST, "/v1/plan", Some(&workloads)).await?;
     if let Some(text) = output::machine(session.format, &plan)? {
         output::print(&text);
     } else {
@@ -78,7 +76,8 @@ pub async fn plan(session: &Session, files: &[std::path::PathBuf]) -> Result<u8,
         print_plan(&plan);
     }
     let some = |name: &str| plan[name].as_array().is_some_and(|list| !list.is_empty());
-    Ok(match (some("unplaced"), some("placements") || some("stops") || some("moves")) {
+    let unplaced = plan["unplaced"].as_object().is_some_and(|map| !map.is_empty());
+    Ok(match (unplaced, some("placements") || some("stops") || some("moves")) {
         (true, _) => 1,
         (false, true) => 10,
         (false, false) => 0,
@@ -143,16 +142,33 @@ fn print_plan(plan: &Value) {
         let (node, reason) = (text(&item, "node"), text(&item, "reason"));
         output::print(&format!("stop   {name} on {node}: {reason}\n"));
     }
-    for item in each("unplaced") {
-        output::print(&format!("cannot {item}\n"));
+    for (workload, runs) in plan["unplaced"].as_object().into_iter().flatten() {
+        for run in runs.as_array().into_iter().flatten() {
+            output::print(&cannot(workload, run));
+        }
     }
+}
+
+/// Slots that have no place: how many nodes stand against it for each reason, then node by node.
+fn cannot(workload: &str, run: &Value) -> String {
+    let slots = &run["slots"];
+    let count = |(reason, count): (&String, &Value)| format!("{reason} on {count} nodes");
+    let reasons: Vec<String> =
+        run["reasons"].as_object().into_iter().flatten().map(count).collect();
+    let mut lines =
+        format!("cannot {workload}/{}–{}: {}\n", slots[0], slots[1], reasons.join(", "));
+    for (node, reasons) in run["nodes"].as_object().into_iter().flatten() {
+        let reasons = reasons.as_array().into_iter().flatten().filter_map(Value::as_str);
+        lines.push_str(&format!("         {node}: {}\n", reasons.collect::<Vec<_>>().join(", ")));
+    }
+    lines
 }
 
 /// `ostler create`.
 pub async fn create(session: &Session, args: CreateArgs) -> Result<(), Failure> {
     let detach = args.detach;
-    let workload = from_json_value(from_flags(args)?)
-        .map_err(|errors| Failure::usage(errors.to_string()))?;
+    let workload =
+        from_json_value(from_flags(args)?).map_err(|errors| Failure::usage(errors.to_string()))?;
     let view = put(session, &workload).await?;
     if detach {
         return session.tell(&view, &format!("{} is created", workload.key()));

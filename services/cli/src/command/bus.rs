@@ -14,7 +14,8 @@ pub async fn run(command: BusCommand) -> Result<(), Failure> {
         BusCommand::Provision(target) => {
             let (bus, pools) = connect(target).await?;
             let made = bus.provision(&pools).await.map_err(Failure::failed)?;
-            let text = if made.is_empty() { "nothing was missing".to_owned() } else { made.join("\n") };
+            let text =
+                if made.is_empty() { "nothing was missing".to_owned() } else { made.join("\n") };
             output::print(&(text + "\n"));
         }
         BusCommand::Check(target) => {
@@ -27,8 +28,12 @@ pub async fn run(command: BusCommand) -> Result<(), Failure> {
 }
 
 async fn connect(target: BusTarget) -> Result<(Bus, Vec<PoolName>), Failure> {
-    let pools: Vec<PoolName> =
-        target.pools.iter().map(|pool| pool.parse()).collect::<Result<_, _>>().map_err(Failure::usage)?;
+    let pools: Vec<PoolName> = target
+        .pools
+        .iter()
+        .map(|pool| pool.parse())
+        .collect::<Result<_, _>>()
+        .map_err(Failure::usage)?;
     let config =
         Config { url: target.nats, root: target.root, pools: pools.clone(), ..Config::default() };
     let bus = Bus::connect(&config, "ostler-cli", Pings::Usual, &Program::new())

@@ -27,7 +27,11 @@ pub async fn run(session: &Session) -> Result<u8, Failure> {
             output::print(&format!("ok  {:<14} {detail}\n", "nats"));
             let warnings = status["warnings"].as_array().cloned().unwrap_or_default();
             for warning in &warnings {
-                output::print(&format!("--  {:<14} {}\n", "warning", warning.as_str().unwrap_or("")));
+                output::print(&format!(
+                    "--  {:<14} {}\n",
+                    "warning",
+                    warning.as_str().unwrap_or("")
+                ));
             }
             Ok(u8::from(!warnings.is_empty()))
         }

@@ -44,7 +44,9 @@ async fn find(session: &Session, what: &str) -> Result<Value, Failure> {
         return Ok(document);
     }
     let text = format!("there is no workload, node or instance `{what}`");
-    instance.await.map_err(|_| missing.map_or_else(|| Failure::failed(&text), |_| Failure::failed(&text)))
+    instance
+        .await
+        .map_err(|_| missing.map_or_else(|| Failure::failed(&text), |_| Failure::failed(&text)))
 }
 
 /// What a document says of one node.

@@ -15,7 +15,8 @@ pub async fn status(session: &Session) -> Result<(), Failure> {
         return Ok(());
     }
     let mut lines = String::new();
-    for (title, key) in [("nodes", "nodes"), ("workloads", "workloads"), ("instances", "instances")] {
+    for (title, key) in [("nodes", "nodes"), ("workloads", "workloads"), ("instances", "instances")]
+    {
         lines.push_str(&format!("{title:<10} {}\n", counts(&status[key])));
     }
     let leaders = status["leaders"].as_object().cloned().unwrap_or_default();

@@ -16,10 +16,10 @@ pub fn run(path: &Path, json: bool) -> Result<u8, Failure> {
     } else {
         std::fs::read_to_string(path)
     };
-    let text = text
-        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    let text =
+        text.map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
     let scenario = sim::read(&text).map_err(Failure::usage)?;
-    let outcome = sim::run(scenario, |step| {
+    let result = sim::run(scenario, |step| {
         if json {
             let line = serde_json::to_string(&step).expect("a step has text keys");
             output::print(&(line + "\n"));
@@ -27,12 +27,8 @@ pub fn run(path: &Path, json: bool) -> Result<u8, Failure> {
             output::print(&sim::render(&step));
         }
     });
-    outcome_code(outcome)
-}
-
-fn outcome_code(outcome: sim::RunResult) -> Result<u8, Failure> {
-    match outcome {
-        Ok(()) => Ok(0),
-        Err(failure) => Err(failure.into()),
+    for wrong in result.failed.iter().chain(&result.refused) {
+        eprintln!("{wrong}");
     }
+    Ok(result.exit_code())
 }

@@ -137,7 +137,8 @@ pub async fn delete(session: &Session, delete: DeleteArgs) -> Result<(), Failure
         (all, Some((_, failure))) if all == delete.workloads.len() => Err(failure),
         (_, Some((workload, failure))) => {
             failed.push((workload, failure));
-            let lines = failed.iter().map(|(name, failure)| format!("\n  {name}: {}", failure.text));
+            let lines =
+                failed.iter().map(|(name, failure)| format!("\n  {name}: {}", failure.text));
             Err(Failure::partly(format!("not deleted:{}", lines.collect::<String>())))
         }
     }

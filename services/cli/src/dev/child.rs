@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal, test_kill_process};
+use rustix::process::{
+    Pid, Signal, kill_process, set_parent_process_death_signal, test_kill_process,
+};
 use tokio::process::{Child, Command};
 
 use crate::failure::Failure;

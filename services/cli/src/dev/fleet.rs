@@ -25,15 +25,14 @@ struct Running {
 pub async fn run(args: DevArgs) -> Result<(), Failure> {
     let _lock = layout::lock(&args.data)?;
     let layout = prepare(&args).await?;
-    telemetry::start(&settings::of_services(&layout)?.section("telemetry").map_err(Failure::failed)?);
+    telemetry::start(
+        &settings::of_services(&layout)?.section("telemetry").map_err(Failure::failed)?,
+    );
     let whole = Program::new();
     let signalled = whole.clone();
     whole.tasks.spawn_brief(async move { program::until_signal(&signalled).await });
-    let mut running = Running {
-        nats: nats::start(&layout).await?,
-        children: Vec::new(),
-        programs: Vec::new(),
-    };
+    let mut running =
+        Running { nats: nats::start(&layout).await?, children: Vec::new(), programs: Vec::new() };
     let started = start(&args, layout.clone(), &whole, &mut running).await;
     let ended = match started {
         Ok(()) => until_end(&whole, &mut running).await,
@@ -165,10 +164,7 @@ async fn stop(layout: &Layout, mut running: Running) -> Result<(), Failure> {
         let children = children.map(|(_, child)| child::stop(child, GRACE));
         let programs = running.programs.iter().filter(|(part, _)| now(part));
         let programs = programs.map(|(_, program)| program.clone().finish());
-        futures::join!(
-            futures::future::join_all(children),
-            futures::future::join_all(programs)
-        );
+        futures::join!(futures::future::join_all(children), futures::future::join_all(programs));
     }
     let mut cleaned = Ok(());
     if !layout.fleet.keep {
@@ -179,7 +175,8 @@ async fn stop(layout: &Layout, mut running: Running) -> Result<(), Failure> {
         }
     }
     child::stop(&mut running.nats, GRACE).await;
-    let layout = Layout { fleet: Fleet { pids: BTreeMap::new(), ..layout.fleet.clone() }, ..layout.clone() };
+    let layout =
+        Layout { fleet: Fleet { pids: BTreeMap::new(), ..layout.fleet.clone() }, ..layout.clone() };
     layout.save()?;
     cleaned
 }

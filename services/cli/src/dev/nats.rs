@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::{Child, Command};
 
-use super::layout::{Layout, write_whole};
 use super::child;
+use super::layout::{Layout, write_whole};
 use crate::failure::Failure;
 
 /// The oldest nats-server that will do.
@@ -22,7 +22,9 @@ pub async fn find() -> Result<PathBuf, Failure> {
     for candidate in tools.into_iter().chain([PathBuf::from("nats-server")]) {
         match version(&candidate).await {
             Some(version) if version >= OLDEST => return Ok(candidate),
-            Some((major, minor)) => found.push(format!("{} is {major}.{minor}", candidate.display())),
+            Some((major, minor)) => {
+                found.push(format!("{} is {major}.{minor}", candidate.display()))
+            }
             None => {}
         }
     }

@@ -54,10 +54,11 @@ impl Part {
         let parent = ["--parent".to_owned(), std::process::id().to_string()];
         let what: Vec<String> = match self {
             Self::Executor(node) => vec!["node".to_owned(), node.to_string()],
-            Self::Scheduler(replica) => {
-                ["service", "scheduler", "--replica"].map(str::to_owned).into_iter()
-                    .chain([replica.to_string()]).collect()
-            }
+            Self::Scheduler(replica) => ["service", "scheduler", "--replica"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain([replica.to_string()])
+                .collect(),
             Self::Registry | Self::Gateway | Self::Metrics => {
                 vec!["service".to_owned(), self.name()]
             }

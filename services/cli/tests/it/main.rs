@@ -1,0 +1,9 @@
+//! The main job on real parts: `ostler dev --processes`, real NATS, real processes, real faults.
+
+mod even;
+mod faults;
+mod fleet;
+mod input;
+mod life;
+mod sample;
+mod update;
