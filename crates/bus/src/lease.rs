@@ -1,43 +1,164 @@
 //! Leases: one holder at a time, by compare-and-set and the server's clock.
 
-use std::time::Duration;
+mod keeper;
+mod slot;
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use async_nats::Subscriber;
+use futures::StreamExt as _;
+use ostler_service::clock;
+use rand::Rng as _;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{debug, info};
 
 use crate::connection::Bus;
-use crate::kv::WriteError;
+use crate::jetstream::AskError;
+use crate::kv::{WriteError, is_marker};
+use slot::{Slot, State};
 
 /// A lease that is held and renewed every third of its time to live by a task of its own. The
 /// holder stops acting when two thirds have passed since the *sending* of its last confirmed
-/// renewal.
-#[derive(Debug)]
-pub struct Lease {}
+/// renewal. Given up when the program stops; when it is only dropped, it is no longer renewed and
+/// expires.
+pub struct Lease {
+    slot: Slot,
+    /// Until when it may be acted upon; `None` when it is lost.
+    valid: watch::Receiver<Option<Instant>>,
+    release: CancellationToken,
+    done: CancellationToken,
+    _dropped: DropGuard,
+}
+
+/// How often a lease that should have expired is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Between two tries when there is no answer, in milliseconds.
+const RETRY_MS: std::ops::Range<u64> = 50..300;
 
 impl Lease {
     /// Waits until the lease is ours: takes it when it is free, watches it otherwise. Dropping the
     /// future gives up. `purpose` such as `scheduler-default`; `ttl` in whole seconds, 3 s for
-    /// leaders.
+    /// leaders. `holder` must be of this process alone: who finds its own name there waits like
+    /// everybody else. An error means that the server refuses it for good.
     pub async fn acquire(
         bus: &Bus,
         purpose: &str,
         holder: &str,
         ttl: Duration,
     ) -> Result<Self, WriteError> {
-        let _ = (bus, purpose, holder, ttl);
-        unimplemented!()
+        let mut slot = Slot::new(bus, purpose, holder, ttl);
+        // Hints only: what counts is read from the stream's leader.
+        let mut hints = loop {
+            match bus.listen(&slot.usual_subject()).await {
+                Ok(hints) => break hints,
+                Err(error) => debug!(purpose, %error, "cannot listen for the lease yet: {error}"),
+            }
+            pause().await;
+        };
+        let mut heard = clock::instant();
+        let mut known = None;
+        loop {
+            match slot.read().await {
+                Ok(State::Free(revision)) => match slot.take(revision).await {
+                    Ok(sent) => return Ok(Self::held(slot, sent)),
+                    Err(AskError::Fault(fault)) if !fault.is_conflict() => {
+                        return Err(slot.error(AskError::Fault(fault)));
+                    }
+                    Err(AskError::Unsent(why)) => return Err(slot.error(AskError::Unsent(why))),
+                    // Somebody else was faster, or we are told by reading again.
+                    Err(_) => pause().await,
+                },
+                Ok(State::Ours(sent)) => return Ok(Self::held(slot, sent)),
+                Ok(State::Theirs(revision)) => {
+                    if known != Some(revision) {
+                        heard = clock::instant();
+                        known = Some(revision);
+                    }
+                    wait(&mut hints, &mut heard, ttl).await;
+                }
+                Err(why) => {
+                    debug!(purpose, error = %why, "the lease cannot be read yet: {why}");
+                    pause().await;
+                }
+            }
+        }
+    }
+
+    /// It was taken by what was sent then.
+    fn held(slot: Slot, sent: Instant) -> Self {
+        info!(lease = slot.purpose(), holder = slot.holder(), "holding lease {}", slot.purpose());
+        let (valid, watch) = watch::channel(Some(sent + slot.trust()));
+        let [release, done, dropped] = <[CancellationToken; 3]>::default();
+        let keeper = keeper::Keeper {
+            slot: slot.clone(),
+            valid,
+            release: release.clone(),
+            dropped: dropped.clone(),
+        };
+        let finished = done.clone().drop_guard();
+        slot.bus().program().tasks.spawn_brief(async move {
+            keeper.keep(sent).await;
+            drop(finished);
+        });
+        Self { slot, valid: watch, release, done, _dropped: dropped.drop_guard() }
     }
 
     /// Whether it may still be acted upon.
     #[must_use]
     pub fn holds(&self) -> bool {
-        unimplemented!()
+        self.valid.borrow().is_some_and(|until| clock::instant() < until)
     }
 
     /// Resolves when it may not be acted upon any more.
     pub async fn lost(&self) {
-        unimplemented!()
+        let mut valid = self.valid.clone();
+        loop {
+            let until = *valid.borrow_and_update();
+            let Some(until) = until.filter(|until| clock::instant() < *until) else { return };
+            tokio::select! {
+                () = tokio::time::sleep_until(until.into()) => {}
+                changed = valid.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
     }
 
     /// Gives it up, so that another can take it at once.
     pub async fn release(self) {
-        unimplemented!()
+        self.release.cancel();
+        self.done.cancelled().await;
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("purpose", &self.slot.purpose())
+            .field("holds", &self.holds())
+            .finish_non_exhaustive()
+    }
+}
+
+async fn pause() {
+    let pause = rand::rng().random_range(RETRY_MS);
+    tokio::time::sleep(Duration::from_millis(pause)).await;
+}
+
+/// Waits until the lease is worth another look: it was given up, or `ttl` has passed since it was
+/// heard of.
+async fn wait(hints: &mut Subscriber, heard: &mut Instant, ttl: Duration) {
+    loop {
+        let left = (*heard + ttl).saturating_duration_since(clock::instant());
+        match tokio::time::timeout(left.max(LOOK_AGAIN), hints.next()).await {
+            Err(_) => return,
+            Ok(None) => return pause().await,
+            Ok(Some(message)) if message.headers.as_ref().is_some_and(is_marker) => return,
+            Ok(Some(_)) => *heard = clock::instant(),
+        }
     }
 }

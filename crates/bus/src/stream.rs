@@ -149,8 +149,7 @@ impl Follower {
 fn entry(message: &jetstream::Message) -> Option<EventEntry> {
     let info = message.info().ok()?;
     let ms = info.published.unix_timestamp_nanos() / 1_000_000;
-    let content_type =
-        message.headers.as_ref().and_then(|headers| headers.get("Content-Type"));
+    let content_type = message.headers.as_ref().and_then(|headers| headers.get("Content-Type"));
     let format = content_type.and_then(|value| Format::from_content_type(value.as_str()));
     let format = format.unwrap_or(pb::Event::FORMAT);
     Some(EventEntry {

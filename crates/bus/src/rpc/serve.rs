@@ -1,0 +1,310 @@
+//! Answering: one NATS service with its endpoints.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{HeaderMap, Message, Subscriber};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::select_all;
+use futures::{FutureExt as _, StreamExt as _};
+use ostler_core::id::NodeName;
+use ostler_schemas::api::{Call, Server as Kind};
+use ostler_schemas::contract::to_node;
+use ostler_schemas::problem::{Code, Problem};
+use ostler_schemas::wire::{Wire, WireError};
+use ostler_service::clock;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error, warn};
+
+use super::micro::Micro;
+use super::{Caller, headers};
+use crate::connection::Bus;
+use crate::pubsub::SendError;
+
+/// So many requests are answered at a time; what is more waits in the subscription.
+const AT_ONCE: usize = 256;
+/// How long what was begun may go on after the stop.
+const FINISH_WITHIN: Duration = Duration::from_secs(5);
+
+type Answer = Result<(HeaderMap, Bytes), Problem>;
+type Handler = Arc<dyn Fn(Caller, Message) -> BoxFuture<'static, Answer> + Send + Sync>;
+
+/// A NATS service under construction: `$SRV.PING`, `INFO` and `STATS` answer for it.
+pub struct Server {
+    bus: Bus,
+    micro: Micro,
+    node: Option<NodeName>,
+    queue: String,
+    endpoints: BTreeMap<&'static str, Handler>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoints: Vec<_> = self.endpoints.keys().collect();
+        f.debug_struct("Server").field("endpoints", &endpoints).finish_non_exhaustive()
+    }
+}
+
+impl Bus {
+    /// Begins a NATS service with a queue group of its own name; `id` tells replicas apart in
+    /// `$SRV.INFO` metadata.
+    #[must_use]
+    pub fn serve(&self, name: &str, id: &str) -> Server {
+        Server::new(self, name, name, ("replica", id))
+    }
+
+    /// Begins the service of one executor: its verbs are `ostler.v1.node.<node>.<verb>`. In
+    /// `$SRV.INFO` it is `executor` with the node in its metadata.
+    #[must_use]
+    pub fn serve_node(&self, node: &NodeName) -> Server {
+        let server = Server::new(self, "executor", node.as_str(), ("node", node.as_str()));
+        Server { node: Some(node.clone()), ..server }
+    }
+}
+
+impl Server {
+    fn new(bus: &Bus, name: &str, queue: &str, (key, id): (&str, &str)) -> Self {
+        let root = bus.config().root.clone();
+        let metadata = BTreeMap::from([(key.to_owned(), id.to_owned()), ("root".to_owned(), root)]);
+        let ms = i64::try_from(bus.pool_time().as_millis()).unwrap_or(i64::MAX);
+        let started = jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string();
+        Self {
+            bus: bus.clone(),
+            micro: Micro::new(name, queue, metadata, started),
+            node: None,
+            queue: queue.to_owned(),
+            endpoints: BTreeMap::new(),
+        }
+    }
+
+    /// Answers requests of this kind, at most 256 at a time over all kinds, each in a task of its
+    /// own. A request that cannot be read is answered with the problem `malformed` (`invalid` where
+    /// a field can be named) and never reaches the handler; a handler that panics or passes
+    /// `Ostler-Timeout` is answered for. Replies in the format of the request. A request whose
+    /// reply subject is no inbox is passed over. For [`Kind::Executor`] calls use
+    /// [`Bus::serve_node`].
+    #[must_use]
+    pub fn on<R, F, Fut>(mut self, handler: F) -> Self
+    where
+        R: Call,
+        F: Fn(Caller, R) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R::Reply, Problem>> + Send + 'static,
+    {
+        debug_assert!(
+            (R::SERVER == Kind::Executor) == self.node.is_some(),
+            "`{}` is answered by {:?}",
+            R::SUBJECT,
+            R::SERVER
+        );
+        let handler = Arc::new(handler);
+        let answer = move |caller: Caller, message: Message| -> BoxFuture<'static, Answer> {
+            let handler = Arc::clone(&handler);
+            Box::pin(async move {
+                let said = message.headers.unwrap_or_default();
+                let format = headers::format(&said, R::FORMAT)?;
+                let request = R::decode(&message.payload, format).map_err(unreadable)?;
+                let reply = handler(caller, request).await?;
+                Ok((headers::of_answer(format), reply.encode(format).into()))
+            })
+        };
+        self.endpoints.insert(R::SUBJECT, Arc::new(answer));
+        self
+    }
+
+    /// Starts answering; active when this returns. Ends, after what was begun was answered, when
+    /// the program stops.
+    pub async fn start(self) -> Result<(), SendError> {
+        self.start_until(CancellationToken::new()).await
+    }
+
+    /// As [`Server::start`], but ends also when `until` is cancelled: for what only a leader
+    /// answers.
+    pub async fn start_until(self, until: CancellationToken) -> Result<(), SendError> {
+        let mut requests = Vec::new();
+        for (verb, handler) in &self.endpoints {
+            let usual = match &self.node {
+                Some(node) => to_node(node, verb),
+                None => format!("ostler.v1.{verb}"),
+            };
+            let subject = self.bus.root().subject(&usual);
+            let name = verb.replace('.', "-");
+            self.micro.add(&name, &subject);
+            let queue = self.queue.clone();
+            let messages = self.bus.client().queue_subscribe(subject, queue).await;
+            requests.push((messages.map_err(client)?, name, Arc::clone(handler)));
+        }
+        let mut questions = Vec::new();
+        for subject in self.micro.subjects() {
+            questions.push(self.bus.client().subscribe(subject).await.map_err(client)?);
+        }
+        self.bus.settle().await?;
+        let tasks = self.bus.program().tasks.clone();
+        let stop = tasks.stop_token();
+        let running = Running { bus: self.bus, micro: self.micro, busy: TaskTracker::new() };
+        tasks.spawn_brief(async move {
+            let stop = async {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = until.cancelled() => {}
+                }
+            };
+            running.run(requests, questions, stop).await;
+        });
+        Ok(())
+    }
+}
+
+struct Running {
+    bus: Bus,
+    micro: Micro,
+    busy: TaskTracker,
+}
+
+impl Running {
+    async fn run(
+        self,
+        mut requests: Vec<(Subscriber, String, Handler)>,
+        questions: Vec<Subscriber>,
+        stop: impl Future<Output = ()>,
+    ) {
+        let mut questions = select_all(questions);
+        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        let answering = futures::future::join_all(requests.iter_mut().map(
+            async |(messages, name, handler)| {
+                self.serve(messages, name, handler, &permits).await;
+            },
+        ));
+        tokio::select! {
+            _ = answering => return,
+            () = self.introduce(&mut questions) => return,
+            () = stop => {}
+        }
+        // The server sends nothing more, and what it had sent before is answered.
+        for (messages, _, _) in &mut requests {
+            messages.drain().await.ok();
+        }
+        let rest = async {
+            for (messages, name, handler) in &mut requests {
+                self.serve(messages, name, handler, &permits).await;
+            }
+            self.busy.close();
+            self.busy.wait().await;
+        };
+        if tokio::time::timeout(FINISH_WITHIN, rest).await.is_err() {
+            warn!(requests = self.busy.len(), "stopping with requests unanswered");
+        }
+        self.bus.client().flush().await.ok();
+    }
+
+    /// Answers `$SRV.…`.
+    async fn introduce(&self, questions: &mut (impl futures::Stream<Item = Message> + Unpin)) {
+        while let Some(Message { subject, reply, .. }) = questions.next().await {
+            let Some(reply) = reply.filter(|reply| is_inbox(reply)) else { continue };
+            if let Some(answer) = self.micro.answer(&subject) {
+                let body = Bytes::from(answer.to_string());
+                self.bus.client().publish(reply, body).await.ok();
+            }
+        }
+    }
+
+    /// Takes requests while there is room, until the subscription ends. May be dropped: room comes
+    /// first, so that no request is ever held without being answered.
+    async fn serve(
+        &self,
+        messages: &mut Subscriber,
+        name: &str,
+        handler: &Handler,
+        permits: &Arc<Semaphore>,
+    ) {
+        loop {
+            let permit = Arc::clone(permits).acquire_owned().await.expect("it is never closed");
+            let Some(message) = messages.next().await else { return };
+            self.take(message, name, handler, permit);
+        }
+    }
+
+    /// Answers one request in a task of its own.
+    fn take(&self, message: Message, name: &str, handler: &Handler, permit: OwnedSemaphorePermit) {
+        let Some(reply) = message.reply.clone().filter(|reply| is_inbox(reply)) else {
+            debug!(subject = %message.subject, "a request without an inbox is passed over");
+            return;
+        };
+        let (bus, micro, name) = (self.bus.clone(), self.micro.clone(), name.to_owned());
+        let handler = Arc::clone(handler);
+        let answer = self.busy.track_future(async move {
+            let begun = clock::instant();
+            let answer = answer(&handler, message, &name).await;
+            micro.count(&name, clock::since(begun), answer.as_ref().err());
+            send(&bus, reply, answer, &name).await;
+            drop(permit);
+        });
+        self.bus.program().tasks.spawn_brief(answer);
+    }
+}
+
+/// What the handler answers, in its time and whatever it does.
+async fn answer(handler: &Handler, message: Message, name: &str) -> Answer {
+    let caller = message
+        .headers
+        .as_ref()
+        .map_or_else(|| headers::caller(&HeaderMap::new()), headers::caller);
+    let (timeout, trace_id) = (caller.timeout, caller.trace_id.clone());
+    let work = AssertUnwindSafe(handler(caller, message)).catch_unwind();
+    let answer = match tokio::time::timeout(timeout, work).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => {
+            error!(endpoint = name, trace.id = %trace_id, "a handler of `{name}` panicked");
+            Err(Problem::new(Code::Internal, "internal error"))
+        }
+        Err(_) => Err(Problem::new(Code::Timeout, format!("not done within {timeout:?}"))),
+    };
+    answer.map_err(|mut problem| {
+        if problem.trace_id.is_empty() {
+            problem.trace_id = trace_id;
+        }
+        problem
+    })
+}
+
+async fn send(bus: &Bus, reply: async_nats::Subject, answer: Answer, name: &str) {
+    let limit = bus.client().max_payload();
+    // Headers count too, and are short.
+    const HEADERS: usize = 1_024;
+    let (headers, body) = match answer {
+        Ok((_, body)) if body.len() + HEADERS > limit => {
+            let bytes = body.len();
+            let detail = format!("the answer has {bytes} bytes, the server takes {limit}");
+            headers::of_problem(&Problem::new(Code::LimitExceeded, detail))
+        }
+        Ok(good) => good,
+        Err(problem) => headers::of_problem(&problem),
+    };
+    if let Err(error) = bus.client().publish_with_headers(reply, headers, body).await {
+        warn!(endpoint = name, %error, "an answer of `{name}` cannot be sent");
+    }
+}
+
+/// Whether an answer may go there: any client can name any subject as its reply, also that of
+/// somebody else's data.
+fn is_inbox(reply: &str) -> bool {
+    ["_INBOX", "_R_", "_GR_"].iter().any(|start| reply.starts_with(start))
+}
+
+fn unreadable(error: WireError) -> Problem {
+    let code = match error {
+        WireError::Malformed { .. } => Code::Malformed,
+        WireError::Field { .. } => Code::Invalid,
+        WireError::TooLarge { .. } => Code::LimitExceeded,
+    };
+    Problem::new(code, error.to_string())
+}
+
+fn client(error: impl fmt::Display) -> SendError {
+    SendError::Client(error.to_string())
+}
