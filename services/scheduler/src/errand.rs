@@ -1,0 +1,62 @@
+//! What the leader asks of others: a rollback of the registry, a look of a node at its manifest,
+//! and whether a node's own lease is gone. None holds up the loop.
+
+use std::time::Duration;
+
+use ostler_bus::{Bus, Caller};
+use ostler_core::id::{NodeName, Version, WorkloadKey};
+use ostler_schemas::bucket::LeaseKey;
+use ostler_schemas::pb;
+use ostler_schemas::problem::Code;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+/// How long to wait before the registry is asked again, at most.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Asks the registry to set a workload back, until it answers or the reign ends.
+pub(crate) async fn roll_back(
+    bus: Bus,
+    workload: WorkloadKey,
+    (good, failed): (Version, Version),
+    stop: CancellationToken,
+) {
+    let request = pb::WorkloadRollback {
+        namespace: workload.namespace.to_string(),
+        name: workload.name.to_string(),
+        version: good.0,
+        if_version: failed.0,
+        dry_run: false,
+    };
+    let mut wait = Duration::from_secs(1);
+    loop {
+        match bus.call(&request, &Caller::program("scheduler")).await {
+            Ok(_) => {
+                info!(workload = %workload, "{workload} goes back from {failed} to {good}");
+                return;
+            }
+            Err(problem) if matches!(problem.code, Code::Unavailable | Code::Timeout) => {}
+            Err(problem) => {
+                warn!(workload = %workload, error = %problem, "{workload} is not set back");
+                return;
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST),
+        }
+    }
+}
+
+/// Asks a node to read its manifest again.
+pub(crate) async fn sync(bus: Bus, node: NodeName) {
+    if let Err(problem) = bus.call_node(&node, &pb::Sync {}, &Caller::program("scheduler")).await {
+        debug!(node = %node, error = %problem, "{node} lags and does not answer");
+    }
+}
+
+/// Whether the lease under which a node runs fenced instances is gone, by the stream's leader. No
+/// answer means no.
+pub(crate) async fn lease_gone(bus: &Bus, node: &NodeName) -> bool {
+    matches!(bus.get(&LeaseKey(format!("node.{node}"))).await, Ok(None))
+}

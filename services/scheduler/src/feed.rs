@@ -1,0 +1,169 @@
+//! Everything that a pool's leader hears, in one bounded queue.
+
+use ostler_bus::pubsub::SendError;
+use ostler_bus::{Bus, ReadError, WatchEvent};
+use ostler_core::id::PoolName;
+use ostler_core::node::Heartbeat;
+use ostler_schemas::bucket::Bucket;
+use ostler_schemas::contract::HeartbeatOf;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// At most so many messages wait; a full queue holds up the watches, which then wait too.
+const QUEUE: usize = 4096;
+
+/// One of the watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Source {
+    /// Heads of workloads.
+    Workloads,
+    /// Nodes.
+    Nodes,
+    /// Orders that are no specification.
+    Commands,
+    /// Manifests and progress of the pool.
+    Placements,
+    /// What executors say.
+    Reports,
+}
+
+impl Source {
+    /// In the order in which an engine is told of them.
+    pub const ALL: [Self; 5] =
+        [Self::Nodes, Self::Workloads, Self::Placements, Self::Reports, Self::Commands];
+
+    /// The bucket that is watched.
+    pub fn bucket(self, pool: &PoolName) -> Bucket {
+        match self {
+            Self::Workloads => Bucket::Workloads,
+            Self::Nodes => Bucket::Nodes,
+            Self::Commands => Bucket::Commands,
+            Self::Placements => Bucket::Placements(pool.clone()),
+            Self::Reports => Bucket::Reports,
+        }
+    }
+
+    /// The word in metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Workloads => "workloads",
+            Self::Nodes => "nodes",
+            Self::Commands => "commands",
+            Self::Placements => "placements",
+            Self::Reports => "reports",
+        }
+    }
+}
+
+/// One message.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// A watch told something.
+    Told(Source, WatchEvent),
+    /// A node beat.
+    Beat(Heartbeat),
+}
+
+/// Why not everything can be heard.
+#[derive(Debug, Error)]
+pub(crate) enum FeedError {
+    /// A watch could not begin.
+    #[error("cannot watch `{0}`")]
+    Watch(&'static str, #[source] ReadError),
+    /// Heartbeats could not be subscribed to.
+    #[error("cannot hear heartbeats")]
+    Beats(#[source] SendError),
+}
+
+/// The five watches and the heartbeats. Its tasks end with it.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    bus: Bus,
+    pool: PoolName,
+    queue: mpsc::Receiver<Heard>,
+    sender: mpsc::Sender<Heard>,
+    watches: Vec<(Source, DropGuard)>,
+    _beats: DropGuard,
+}
+
+impl Feed {
+    /// Begins to hear.
+    pub async fn open(bus: &Bus, pool: &PoolName) -> Result<Self, FeedError> {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let beats = hear_beats(bus, sender.clone()).await?;
+        let (bus, pool) = (bus.clone(), pool.clone());
+        let mut feed = Self { bus, pool, queue, sender, watches: Vec::new(), _beats: beats };
+        for source in Source::ALL {
+            feed.begin(source).await?;
+        }
+        Ok(feed)
+    }
+
+    /// The next message. `None` when the program stops.
+    pub async fn next(&mut self) -> Option<Heard> {
+        self.queue.recv().await
+    }
+
+    /// The next message if one waits.
+    pub fn waiting(&mut self) -> Option<Heard> {
+        self.queue.try_recv().ok()
+    }
+
+    /// How many messages wait.
+    pub fn depth(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Ends one watch: a leader need not hear what it writes itself.
+    pub fn end(&mut self, source: Source) {
+        self.watches.retain(|(each, _)| *each != source);
+    }
+
+    /// Begins one watch, anew if it is there: everything is told again.
+    pub async fn begin(&mut self, source: Source) -> Result<(), FeedError> {
+        self.end(source);
+        let watch = self.bus.watch(&source.bucket(&self.pool)).await;
+        let mut watch = watch.map_err(|error| FeedError::Watch(source.as_str(), error))?;
+        let stop = CancellationToken::new();
+        self.watches.push((source, stop.clone().drop_guard()));
+        let sender = self.sender.clone();
+        self.bus.program().tasks.spawn_brief(async move {
+            let told = async {
+                while let Some(event) = watch.next().await {
+                    if sender.send(Heard::Told(source, event)).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = told => {}
+            }
+        });
+        Ok(())
+    }
+}
+
+async fn hear_beats(bus: &Bus, sender: mpsc::Sender<Heard>) -> Result<DropGuard, FeedError> {
+    let mut beats = bus.subscribe::<HeartbeatOf>(None).await.map_err(FeedError::Beats)?;
+    let stop = CancellationToken::new();
+    let guard = stop.clone().drop_guard();
+    bus.program().tasks.spawn_brief(async move {
+        let heard = async {
+            while let Some(message) = beats.next().await {
+                // What does not decode is counted by the bus; a beat says what its subject says.
+                let beat = message.ok().filter(|(of, beat)| of.0 == beat.node);
+                let Some((_, beat)) = beat else { continue };
+                if sender.send(Heard::Beat(beat)).await.is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = heard => {}
+        }
+    });
+    Ok(guard)
+}

@@ -1,0 +1,195 @@
+//! Decisions as events: what history keeps of a plan.
+//!
+//! A plan of more than a thousand decisions is told by workload, not by instance.
+
+use std::collections::BTreeMap;
+
+use ostler_core::id::{PoolName, WorkloadKey};
+use ostler_core::reconcile::{Decision, Unplaced};
+use ostler_schemas::pb;
+
+/// Above so many decisions of a plan they are summed up by workload.
+const EACH: usize = 1000;
+
+/// The events of one plan.
+pub(crate) fn events(pool: &PoolName, decisions: &[Decision]) -> Vec<pb::Event> {
+    let mut events: Vec<pb::Event> = if decisions.len() <= EACH {
+        decisions.iter().map(event).collect()
+    } else {
+        summed(decisions)
+    };
+    for event in &mut events {
+        event.source = "scheduler".to_owned();
+        event.actor = "scheduler".to_owned();
+        event.details.insert("pool".to_owned(), pool.to_string());
+    }
+    events
+}
+
+/// An event of the pool itself, such as a change of its leader.
+pub(crate) fn of_pool(pool: &PoolName, kind: &str, details: &[(&str, String)]) -> pb::Event {
+    let mut event = pb::Event {
+        source: "scheduler".to_owned(),
+        actor: "scheduler".to_owned(),
+        kind: kind.to_owned(),
+        ..pb::Event::default()
+    };
+    event.details.insert("pool".to_owned(), pool.to_string());
+    for (name, value) in details {
+        event.details.insert((*name).to_owned(), value.clone());
+    }
+    event
+}
+
+/// A deleted workload of which nothing is left.
+pub(crate) fn ended(pool: &PoolName, workload: &WorkloadKey) -> pb::Event {
+    let mut event = of_pool(pool, "workload.ended", &[]);
+    name(&mut event, workload);
+    event
+}
+
+/// The kind of event that a decision becomes.
+pub(crate) const fn kind(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Place { moved: None, .. } => "instance.placed",
+        Decision::Place { moved: Some(_), .. } => "instance.moved",
+        Decision::Stop { .. } => "instance.stopped",
+        Decision::Restart { .. } => "instance.restarted",
+        Decision::Lost { .. } => "instance.lost",
+        Decision::UpdateFailed { .. } => "workload.update_failed",
+        Decision::Updated { .. } => "workload.updated",
+        Decision::Unplaced { .. } => "workload.unplaced",
+        Decision::MassLoss { .. } => "fleet.mass_loss",
+    }
+}
+
+fn name(event: &mut pb::Event, workload: &WorkloadKey) {
+    event.namespace = workload.namespace.to_string();
+    event.workload = workload.name.to_string();
+}
+
+fn event(decision: &Decision) -> pb::Event {
+    let mut event = pb::Event { kind: kind(decision).to_owned(), ..pb::Event::default() };
+    let mut details: Vec<(&str, String)> = Vec::new();
+    match decision {
+        Decision::Place { id, workload, slot, version, node, score, moved } => {
+            name(&mut event, workload);
+            (event.instance, event.node) = (id.to_string(), node.to_string());
+            event.version = version.0;
+            details = vec![("slot", slot.to_string()), ("score", score.to_string())];
+            if let Some((from, why)) = moved {
+                event.reason = (*why).to_owned();
+                details.push(("from", from.to_string()));
+            }
+        }
+        Decision::Stop { id, workload, slot, node, reason } => {
+            name(&mut event, workload);
+            (event.instance, event.node) = (id.to_string(), node.to_string());
+            event.reason = (*reason).to_owned();
+            details.push(("slot", slot.to_string()));
+        }
+        Decision::Restart { id, workload, node } => {
+            name(&mut event, workload);
+            (event.instance, event.node) = (id.to_string(), node.to_string());
+        }
+        Decision::Lost { id, workload, slot, node } => {
+            name(&mut event, workload);
+            (event.instance, event.node) = (id.to_string(), node.to_string());
+            event.reason = "node_lost".to_owned();
+            details.push(("slot", slot.to_string()));
+        }
+        Decision::UpdateFailed { workload, version, reason } => {
+            name(&mut event, workload);
+            (event.version, event.reason) = (version.0, reason.clone());
+        }
+        Decision::Updated { workload, version } => {
+            name(&mut event, workload);
+            event.version = version.0;
+        }
+        Decision::Unplaced { workload, unplaced } => {
+            name(&mut event, workload);
+            (event.reason, details) = why_unplaced(unplaced);
+        }
+        Decision::MassLoss { lost, of, until } => {
+            event.reason = format!("{lost} of {of} nodes were lost at once: nothing is moved");
+            details = vec![
+                ("lost", lost.to_string()),
+                ("of", of.to_string()),
+                ("until_ms", until.as_millis().to_string()),
+            ];
+        }
+    }
+    event.details = details.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    event
+}
+
+fn why_unplaced(unplaced: &Unplaced) -> (String, Vec<(&'static str, String)>) {
+    let counts = unplaced.reasons.iter().map(|(why, nodes)| format!("{} {nodes}", why.as_str()));
+    let reason = format!("no node: {}", counts.collect::<Vec<_>>().join(", "));
+    let (first, last) = unplaced.slots;
+    (reason, vec![("first_slot", first.to_string()), ("last_slot", last.to_string())])
+}
+
+/// What is summed up: the kind and the workload of a decision about one instance.
+fn sum_key(decision: &Decision) -> Option<(&'static str, &WorkloadKey, &str)> {
+    match decision {
+        Decision::Place { workload, moved, .. } => {
+            Some((kind(decision), workload, moved.as_ref().map_or("", |(_, why)| why)))
+        }
+        Decision::Stop { workload, reason, .. } => Some((kind(decision), workload, reason)),
+        Decision::Restart { workload, .. } => Some((kind(decision), workload, "")),
+        Decision::Lost { workload, .. } => Some((kind(decision), workload, "node_lost")),
+        Decision::UpdateFailed { .. }
+        | Decision::Updated { .. }
+        | Decision::Unplaced { .. }
+        | Decision::MassLoss { .. } => None,
+    }
+}
+
+fn summed(decisions: &[Decision]) -> Vec<pb::Event> {
+    let mut sums: BTreeMap<_, usize> = BTreeMap::new();
+    let mut events = Vec::new();
+    for decision in decisions {
+        match sum_key(decision) {
+            Some(key) => *sums.entry(key).or_default() += 1,
+            None => events.push(event(decision)),
+        }
+    }
+    for ((kind, workload, reason), count) in sums {
+        let mut event = pb::Event { kind: kind.to_owned(), ..pb::Event::default() };
+        name(&mut event, workload);
+        event.reason = reason.to_owned();
+        event.details.insert("count".to_owned(), count.to_string());
+        events.push(event);
+    }
+    events
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ostler_core::id::{InstanceId, Slot, Version};
+
+    fn placements(count: u32) -> Vec<Decision> {
+        let place = |slot: u32| Decision::Place {
+            id: InstanceId::from_bits(slot.into()),
+            workload: "default/web".parse().expect("a key"),
+            slot: Slot(slot),
+            version: Version(2),
+            node: "n1".parse().expect("a name"),
+            score: 8000,
+            moved: None,
+        };
+        (0..count).map(place).collect()
+    }
+
+    #[test]
+    fn a_small_plan_tells_of_each_instance_and_a_large_one_of_each_workload() {
+        let few = events(&PoolName::default(), &placements(3));
+        assert_eq!((few.len(), few[0].node.as_str(), few[0].version), (3, "n1", 2));
+        let many = events(&PoolName::default(), &placements(1001));
+        assert_eq!(many.len(), 1);
+        assert_eq!(many[0].kind, "instance.placed");
+        assert_eq!(many[0].details["count"], "1001");
+    }
+}

@@ -1,0 +1,88 @@
+//! A plan as a row of writes, in an order in which it may be cut anywhere.
+//!
+//! What ends or restricts comes before what begins, and what is remembered before what it is about:
+//! a leader that dies between two batches leaves less done than was planned, never something done
+//! twice. A plan that fits in one batch is committed at once, whatever the order.
+
+use std::collections::BTreeSet;
+
+use ostler_core::command::Outcome;
+use ostler_core::id::{NodeName, Version, WorkloadKey};
+use ostler_core::instance::Manifest;
+use ostler_core::reconcile::{Decision, Engine, Plan, Progress};
+
+/// One write.
+#[derive(Debug, Clone)]
+pub(crate) enum Item {
+    /// What a node should run; incarnation, term and revision are filled in when it is written.
+    Manifest(NodeName, Box<Manifest>),
+    /// What is remembered of a workload; `None`: nothing more.
+    Progress(WorkloadKey, Option<Box<Progress>>),
+    /// What became of commands.
+    Outcomes(Vec<Outcome>),
+}
+
+/// What follows once everything was written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Aftermath {
+    /// What was decided, for history.
+    pub decisions: Vec<Decision>,
+    /// Workloads that are to be set back: which, to which version, from which.
+    pub reverts: Vec<(WorkloadKey, Version, Version)>,
+    /// Deleted workloads of which nothing is left.
+    pub ended: Vec<WorkloadKey>,
+}
+
+/// What one plan writes, in order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Row {
+    /// The writes.
+    pub items: Vec<Item>,
+    /// What follows.
+    pub aftermath: Aftermath,
+}
+
+impl Row {
+    /// What is to be written and done about a plan.
+    pub fn of(plan: Plan, engine: &Engine) -> Self {
+        let first = ending(&plan.decisions);
+        let manifest = |node: &NodeName| {
+            let manifest = engine.manifest(node).unwrap_or_default();
+            Item::Manifest(node.clone(), Box::new(manifest))
+        };
+        let progress =
+            |key: &WorkloadKey| Item::Progress(key.clone(), engine.progress(key).map(Box::new));
+        let (urgent, others): (Vec<_>, Vec<_>) =
+            plan.manifests.iter().partition(|node| first.contains(*node));
+        let outcomes = plan.outcomes.then(|| Item::Outcomes(engine.outcomes()));
+        let items = plan.progress.iter().map(progress);
+        let items = items.chain(urgent.into_iter().map(manifest)).chain(outcomes);
+        let items = items.chain(others.into_iter().map(manifest)).collect();
+        let Plan { decisions, reverts, ended, .. } = plan;
+        Self { items, aftermath: Aftermath { decisions, reverts, ended } }
+    }
+
+    /// Whether there is nothing to write and nothing to do.
+    pub fn is_empty(&self) -> bool {
+        let Aftermath { decisions, reverts, ended } = &self.aftermath;
+        self.items.is_empty() && decisions.is_empty() && reverts.is_empty() && ended.is_empty()
+    }
+}
+
+/// Nodes on which something ends, restarts or is kept.
+fn ending(decisions: &[Decision]) -> BTreeSet<&NodeName> {
+    decisions.iter().filter_map(ends_on).collect()
+}
+
+fn ends_on(decision: &Decision) -> Option<&NodeName> {
+    match decision {
+        Decision::Place { moved, .. } => moved.as_ref().map(|(from, _)| from),
+        Decision::Stop { node, .. }
+        | Decision::Restart { node, .. }
+        | Decision::Lost { node, .. } => Some(node),
+        Decision::UpdateFailed { .. }
+        | Decision::Updated { .. }
+        | Decision::Unplaced { .. }
+        | Decision::MassLoss { .. } => None,
+    }
+}

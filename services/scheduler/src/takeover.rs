@@ -1,0 +1,220 @@
+//! From standby to leader: catch up with every stream, write a new term, understand everything.
+//!
+//! The lease only says who may try. The term's record is written at the very sequence up to which
+//! the placements were heard, so whoever led before can write nothing any more, and nothing that it
+//! wrote was missed.
+
+use std::time::Duration;
+
+use ostler_bus::provision::ProvisionError;
+use ostler_bus::{Batch, CommitError, Lease, ReadError, WatchEvent};
+use ostler_core::id::{PoolName, Revision, Term};
+use ostler_core::reconcile::{Engine, Event};
+use ostler_schemas::bucket::{TermKey, TermRecord};
+use thiserror::Error;
+use tracing::warn;
+
+use crate::feed::{Feed, FeedError, Source};
+use crate::pool::Context;
+use crate::reader::{Reader, Unreadable};
+use crate::reign::Reign;
+use crate::world::World;
+
+/// A watch that has not caught up for so long is begun anew.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a term is tried when others write.
+const TRIES: u32 = 8;
+
+/// Why the lease was not put to use. Nothing was planned.
+#[derive(Debug, Error)]
+pub(crate) enum TakeoverError {
+    /// The lease ran out meanwhile.
+    #[error("the lease was lost")]
+    LeaseLost,
+    /// The program stops.
+    #[error("the program stops")]
+    Stopped,
+    /// A stream could not be read.
+    #[error("a stream cannot be read")]
+    Read(#[from] ReadError),
+    /// A watch could not be begun anew.
+    #[error("a watch cannot begin")]
+    Feed(#[from] FeedError),
+    /// Which life of the fleet it is could not be read.
+    #[error("the fleet's incarnation cannot be read")]
+    Incarnation(#[from] ProvisionError),
+    /// What was placed cannot be understood; planning without it would start it twice.
+    #[error("what was placed cannot be understood")]
+    Unreadable(#[from] Unreadable),
+    /// The new term was not written.
+    #[error("the new term was not written")]
+    Term(#[from] CommitError),
+    /// Others kept writing.
+    #[error("others keep writing placements")]
+    Crowded,
+}
+
+/// A reign that has begun, and where its pen begins.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// The picture.
+    pub reign: Reign,
+    /// The record of the term.
+    pub term: TermRecord,
+    /// The revision of that record.
+    pub after: Revision,
+}
+
+/// Takes over a pool whose lease is held.
+pub(crate) async fn take_over(
+    context: &Context,
+    pool: &PoolName,
+    lease: &Lease,
+    feed: &mut Feed,
+    mut world: World,
+) -> Result<Begun, TakeoverError> {
+    let incarnation = context.bus.incarnation().await?;
+    let mut herald = Herald { context, pool, lease, feed, incarnation };
+    let (term, after) = herald.proclaim(&mut world).await?;
+    feed.end(Source::Placements);
+    let reign = understand(context, pool, &term, &world)?;
+    Ok(Begun { reign, term, after })
+}
+
+/// Writes the new term.
+struct Herald<'a> {
+    context: &'a Context,
+    pool: &'a PoolName,
+    lease: &'a Lease,
+    feed: &'a mut Feed,
+    incarnation: u64,
+}
+
+impl Herald<'_> {
+    async fn proclaim(
+        &mut self,
+        world: &mut World,
+    ) -> Result<(TermRecord, Revision), TakeoverError> {
+        for _ in 0..TRIES {
+            let mut goals = Vec::new();
+            for source in Source::ALL {
+                goals.push((source, self.last(source).await?));
+            }
+            self.catch_up(world, &goals).await?;
+            let end = goals.iter().find(|(source, _)| *source == Source::Placements);
+            let after = end.map(|(_, revision)| *revision).expect("all sources are there");
+            let record = self.next_term(world)?;
+            match self.write(&record, after).await {
+                Ok(written) => {
+                    self.catch_up(world, &[(Source::Placements, written)]).await?;
+                    return Ok((record, written));
+                }
+                Err(error @ CommitError::Refused(_)) => return Err(error.into()),
+                Err(error) => {
+                    warn!(pool = %self.pool, error = %error, "reading on before the next try");
+                }
+            }
+        }
+        Err(TakeoverError::Crowded)
+    }
+
+    async fn last(&self, source: Source) -> Result<Revision, ReadError> {
+        self.context.bus.last_revision(&source.bucket(self.pool)).await
+    }
+
+    /// Hears until every watch has told everything up to its goal.
+    async fn catch_up(
+        &mut self,
+        world: &mut World,
+        goals: &[(Source, Revision)],
+    ) -> Result<(), TakeoverError> {
+        let mut patience = tokio::time::interval(PATIENCE);
+        patience.tick().await;
+        loop {
+            let late: Vec<Source> = goals
+                .iter()
+                .filter(|(source, goal)| !world.reached(*source, *goal))
+                .map(|(source, _)| *source)
+                .collect();
+            if late.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                () = self.lease.lost() => return Err(TakeoverError::LeaseLost),
+                heard = self.feed.next() => world.hear(heard.ok_or(TakeoverError::Stopped)?),
+                _ = patience.tick() => self.begin_anew(world, &late).await?,
+            }
+        }
+    }
+
+    async fn begin_anew(&mut self, world: &mut World, late: &[Source]) -> Result<(), FeedError> {
+        for source in late {
+            warn!(pool = %self.pool, watch = source.as_str(), "the watch lags, beginning it anew");
+            self.feed.begin(*source).await?;
+            world.begin_anew(*source);
+        }
+        Ok(())
+    }
+
+    fn next_term(&self, world: &World) -> Result<TermRecord, Unreadable> {
+        let kept = world.bucket(Source::Placements).and_then(|kept| kept.value("_term"));
+        let last: Option<TermRecord> = match kept {
+            Some(value) => Some(WatchEvent::decode(value).map_err(|source| Unreadable {
+                bucket: Source::Placements.as_str(),
+                key: "_term".to_owned(),
+                source,
+            })?),
+            None => None,
+        };
+        Ok(TermRecord {
+            incarnation: self.incarnation,
+            term: last.map_or(Term(0), |record| record.term).next(),
+            holder: self.context.replica.clone(),
+            since: self.context.bus.pool_time(),
+        })
+    }
+
+    async fn write(&self, record: &TermRecord, after: Revision) -> Result<Revision, CommitError> {
+        let mut batch = Batch::new();
+        batch.put(&TermKey(self.pool.clone()), record).expect("an empty batch has room");
+        self.context.bus.commit(self.pool, batch, after).await
+    }
+}
+
+/// A picture of everything that was heard. What somebody else wrote and cannot be read is passed
+/// over and told; of our own placements nothing may be.
+fn understand(
+    context: &Context,
+    pool: &PoolName,
+    term: &TermRecord,
+    world: &World,
+) -> Result<Reign, Unreadable> {
+    let now = context.bus.pool_time();
+    let seed = seed(pool, term.term);
+    let mut engine = Engine::new(pool.clone(), context.config.settings(), seed);
+    let mut reader = Reader::new(pool.clone());
+    for source in Source::ALL {
+        let values = world.bucket(source).into_iter().flat_map(|kept| kept.values());
+        for (key, value) in values {
+            match reader.put(source, key, value) {
+                Ok(event) => event.into_iter().for_each(|event| engine.observe(event, now)),
+                Err(unreadable) if source == Source::Placements => return Err(unreadable),
+                Err(unreadable) => {
+                    tracing::error!(pool = %pool, error = %unreadable, cause = %unreadable.source,
+                        "{unreadable}; it is passed over");
+                }
+            }
+        }
+    }
+    for beat in world.beats().filter(|beat| !reader.is_stranger(&beat.node)) {
+        engine.observe(Event::Heartbeat(beat.clone()), now);
+    }
+    let metrics = context.metrics.pool(pool);
+    Ok(Reign::new(pool.clone(), term.term, engine, reader, metrics))
+}
+
+/// Tells the ids of two leaders apart (FNV-1a over pool and term).
+fn seed(pool: &PoolName, term: Term) -> u32 {
+    let bytes = pool.to_string().into_bytes().into_iter().chain(term.0.to_be_bytes());
+    bytes.fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
