@@ -1,0 +1,200 @@
+//! Writes what registry and executors would write, and reads what the scheduler wrote.
+
+use std::collections::BTreeSet;
+
+use ostler_bus::{Batch, Bus, Pings};
+use ostler_core::head::Head;
+use ostler_core::id::{
+    Epoch, Generation, InstanceId, NodeName, PoolName, Revision, SpecHash, Term, Version,
+};
+use ostler_core::instance::Manifest;
+use ostler_core::node::{Admin, Facts, Kept, Liveness, Node};
+use ostler_core::resources::{Bytes, Resources};
+use ostler_core::time::Timestamp;
+use ostler_core::workload;
+use ostler_schemas::bucket::{
+    Bucket, HeadKey, ManifestKey, NodeKey, Outcomes, OutcomesKey, TermKey, TermRecord,
+};
+use ostler_service::Program;
+use ostler_testkit::{NatsServer, eventually};
+
+/// A provisioned bus with nodes and no services.
+pub struct Desk {
+    nats: NatsServer,
+    bus: Bus,
+    nodes: Vec<NodeName>,
+}
+
+/// Where one slot was placed.
+pub type Placed = (u32, InstanceId, NodeName);
+
+fn pool() -> PoolName {
+    PoolName::default()
+}
+
+impl Desk {
+    /// Starts a nats-server and writes this many nodes.
+    pub async fn open(nodes: u32) -> Self {
+        let nats = NatsServer::start().await;
+        let config = ostler_bus::Config { url: nats.url(), ..ostler_bus::Config::default() };
+        let bus = Bus::connect(&config, "desk", Pings::Usual, &Program::new()).await;
+        let bus = bus.expect("NATS is there");
+        bus.provision(&[pool()]).await.expect("an empty server takes all streams");
+        let mut desk = Self { nats, bus, nodes: Vec::new() };
+        for number in 0..nodes {
+            let node = node(number);
+            desk.bus.put(&NodeKey(node.name.clone()), &node).await.expect("written");
+            desk.nodes.push(node.name);
+        }
+        desk
+    }
+
+    /// Where NATS is.
+    pub fn url(&self) -> String {
+        self.nats.url()
+    }
+
+    /// The section `[bus]` of a replica.
+    pub fn config(&self) -> ostler_bus::Config {
+        self.bus.config().clone()
+    }
+
+    /// Writes the first version of a workload.
+    pub async fn put(&self, name: &str, count: u32) {
+        let text = format!(
+            r#"{{"name": "{name}", "driver": "sim", "count": {count},
+                "resources": {{"cpu": 10, "memory": "8MiB"}}}}"#
+        );
+        let spec = workload::from_json(&text).expect("a workload");
+        let head = Head {
+            spec,
+            version: Version(1),
+            compatible_since: Version(1),
+            spec_hash: SpecHash([7; 32]),
+            restart_generation: Generation(0),
+            reload_generation: Generation(0),
+            stopped: false,
+            deleted: false,
+            purge: false,
+            updated_at: self.bus.pool_time(),
+            op_id: ostler_bus::op_id(),
+        };
+        self.bus.put(&HeadKey(head.key()), &head).await.expect("written");
+    }
+
+    /// The term in force.
+    pub async fn term(&self) -> Option<TermRecord> {
+        let entry = self.bus.get(&TermKey(pool())).await.expect("NATS answers");
+        entry.map(|entry| entry.value)
+    }
+
+    /// Waits until this replica leads.
+    pub async fn until_led_by(&self, replica: &str) {
+        let leads = async || self.term().await.is_some_and(|term| term.holder == replica);
+        eventually(&format!("{replica} leads"), leads).await;
+    }
+
+    /// All manifests, by node.
+    pub async fn manifests(&self) -> Vec<Manifest> {
+        let mut manifests = Vec::new();
+        for node in &self.nodes {
+            let key = ManifestKey { pool: pool(), node: node.clone() };
+            let entry = self.bus.get(&key).await.expect("NATS answers");
+            if let Some(entry) = entry {
+                assert_eq!(entry.value.revision, entry.revision, "{node} names another revision");
+                manifests.push(entry.value);
+            }
+        }
+        manifests
+    }
+
+    /// Where a workload's instances are, in the order of the nodes.
+    pub async fn placed(&self, name: &str) -> Vec<Placed> {
+        let mut placed = Vec::new();
+        for node in &self.nodes {
+            let key = ManifestKey { pool: pool(), node: node.clone() };
+            let entry = self.bus.get(&key).await.expect("NATS answers");
+            let groups = entry.into_iter().flat_map(|entry| entry.value.groups);
+            let ours = groups.filter(|group| group.key.name.to_string() == name);
+            let entries = ours.flat_map(|group| group.entries);
+            placed.extend(entries.map(|entry| (entry.slot.0, entry.id, node.clone())));
+        }
+        placed
+    }
+
+    /// Waits until so many instances are placed.
+    pub async fn until_placed(&self, name: &str, count: usize) -> Vec<Placed> {
+        let all = async || self.placed(name).await.len() >= count;
+        eventually(&format!("{count} of {name} are placed"), all).await;
+        self.placed(name).await
+    }
+
+    /// Each slot has one instance, and there is no other.
+    pub async fn assert_each_slot_once(&self, name: &str, count: u32) {
+        let placed = self.placed(name).await;
+        let slots: BTreeSet<u32> = placed.iter().map(|(slot, _, _)| *slot).collect();
+        let ids: BTreeSet<InstanceId> = placed.iter().map(|(_, id, _)| *id).collect();
+        assert_eq!(slots, (0..count).collect());
+        assert_eq!((placed.len(), ids.len()), (slots.len(), slots.len()));
+    }
+
+    /// Writes a term as another leader would.
+    pub async fn usurp(&self, term: Term) {
+        let holder = "usurper".to_owned();
+        let since = self.bus.pool_time();
+        let record = TermRecord { incarnation: 1, term, holder, since };
+        let mut batch = Batch::new();
+        batch.put(&TermKey(pool()), &record).expect("there is room");
+        self.commit(batch).await;
+    }
+
+    /// Writes what nobody but the leader may write, without a term.
+    pub async fn scribble(&self) {
+        let mut batch = Batch::new();
+        batch.put(&OutcomesKey(pool()), &Outcomes::default()).expect("there is room");
+        self.commit(batch).await;
+    }
+
+    async fn commit(&self, batch: Batch) {
+        let bucket = Bucket::Placements(pool());
+        let after: Revision = self.bus.last_revision(&bucket).await.expect("NATS answers");
+        self.bus.commit(&pool(), batch, after).await.expect("nobody else writes now");
+    }
+}
+
+fn node(number: u32) -> Node {
+    Node {
+        name: format!("node-{number:03}").parse().expect("a name"),
+        pool: pool(),
+        admin: Admin::Active,
+        liveness: Liveness::Online,
+        liveness_since: Timestamp::from_millis(1),
+        epoch: Epoch(1),
+        facts: Facts {
+            arch: "amd64".to_owned(),
+            os: "linux".to_owned(),
+            kernel: "6.1.0".to_owned(),
+            boot_id: String::new(),
+            hardware: String::new(),
+            zone: "z".to_owned(),
+            capacity: Resources {
+                cpu: 64_000,
+                memory: Bytes::from_mib(65_536),
+                disk: Bytes::from_mib(65_536),
+                network: 10_000,
+            },
+            reserved: Resources::default(),
+            max_instances: 4_000,
+            drivers: [("sim".to_owned(), "1.0".to_owned())].into(),
+            labels: std::collections::BTreeMap::new(),
+            addresses: Vec::new(),
+            ports: (20_000, 29_999),
+            version: String::new(),
+        },
+        drain_deadline: None,
+        key: String::new(),
+        left_empty: false,
+        kept: Kept::default(),
+        op_id: String::new(),
+    }
+}
