@@ -383,6 +383,8 @@ impl Engine {
             .map(|index| self.instances[at(index)].node)
             .collect();
         nodes.iter().for_each(|node| self.tally(work, *node, Tally::Less));
+        // Who waits for such a node because of the group that was left may go there now.
+        self.freed.extend(nodes.iter().copied());
         self.works[at(work)].tags = tags;
         nodes.iter().for_each(|node| self.tally(work, *node, Tally::More));
     }

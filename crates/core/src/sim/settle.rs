@@ -61,14 +61,15 @@ impl World {
         }
     }
 
-    /// Whether any leader decided anything.
+    /// Whether any leader had anything to write.
     pub(super) fn plan(&mut self) -> bool {
         let pools: Vec<PoolName> = self.engines.keys().cloned().collect();
         let mut any = false;
         for pool in pools {
             let engine = self.engines.get_mut(&pool).expect("it is one of ours");
             let plan = engine.plan(self.now);
-            any |= decides(&plan);
+            any |= plan != Plan::default();
+            self.acted |= acts(&plan);
             self.commit(&pool, plan);
         }
         any
@@ -143,7 +144,8 @@ impl World {
         match decision {
             Decision::Place { id, workload, slot, version, node, score, moved } => {
                 let workload = short(&workload);
-                if let Some((from, reason)) = moved {
+                // On the node where it was it is no move, whatever made it necessary.
+                if let Some((from, reason)) = moved.filter(|(from, _)| *from != node) {
                     let (workload, to) = (workload.clone(), node.clone());
                     self.done.moved.push(MoveReport { workload, slot, from, to, reason });
                 }
@@ -164,9 +166,20 @@ impl World {
     }
 }
 
-/// Whether a plan changes anything.
-fn decides(plan: &Plan) -> bool {
-    *plan != Plan::default()
+/// Whether a plan orders anything; not, if it only notes what it knows better now, such as why a
+/// slot has no place.
+fn acts(plan: &Plan) -> bool {
+    let orders = plan.decisions.iter().any(|decision| match decision {
+        Decision::Unplaced { .. } => false,
+        Decision::Place { .. }
+        | Decision::Stop { .. }
+        | Decision::Restart { .. }
+        | Decision::Lost { .. }
+        | Decision::UpdateFailed { .. }
+        | Decision::Updated { .. }
+        | Decision::MassLoss { .. } => true,
+    });
+    orders || plan.more || !(plan.manifests.is_empty() && plan.reverts.is_empty())
 }
 
 /// `web` for `default/web`, the full key elsewhere.

@@ -34,6 +34,8 @@ pub(super) struct World {
     /// How many commands were sent.
     pub commands: u32,
     pub done: Done,
+    /// Whether any plan since this was last unset ordered anything.
+    pub acted: bool,
     /// What should never happen and did.
     pub broken: Vec<String>,
 }
@@ -44,12 +46,6 @@ pub(super) struct Done {
     pub placed: Vec<PlaceReport>,
     pub stopped: Vec<StopReport>,
     pub moved: Vec<MoveReport>,
-}
-
-impl Done {
-    pub(super) fn is_empty(&self) -> bool {
-        self.placed.is_empty() && self.stopped.is_empty() && self.moved.is_empty()
-    }
 }
 
 impl World {
@@ -67,6 +63,7 @@ impl World {
             revision: Revision(0),
             commands: 0,
             done: Done::default(),
+            acted: false,
             broken: Vec::new(),
         };
         world.pool(&PoolName::default());

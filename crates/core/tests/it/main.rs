@@ -2,4 +2,5 @@
 
 mod constraint;
 mod liveness;
+mod sim;
 mod spec;

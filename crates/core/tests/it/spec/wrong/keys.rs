@@ -6,7 +6,10 @@ use crate::spec::{json, lines, toml};
 
 #[test]
 fn an_unknown_key_names_its_line_and_the_nearest() {
-    lines("cuont = 3", expect!["line 3: `cuont`: unknown key `cuont`; the nearest known key is `count`"]);
+    lines(
+        "cuont = 3",
+        expect!["line 3: `cuont`: unknown key `cuont`; the nearest known key is `count`"],
+    );
 }
 
 #[test]
@@ -14,7 +17,9 @@ fn a_key_like_none_lists_all() {
     lines(
         "[stop]
 how = 'soon'",
-        expect!["line 4: `stop.how`: unknown key `how`; the nearest known key is `grace`, of `signal` and `grace`"],
+        expect![
+            "line 4: `stop.how`: unknown key `how`; the nearest known key is `grace`, of `signal` and `grace`"
+        ],
     );
 }
 
@@ -38,7 +43,9 @@ name = 'a'
 [[ports]]
 name = 'b'
 staitc = 80",
-        expect!["line 7: `ports[1].staitc`: unknown key `staitc`; the nearest known key is `static`"],
+        expect![
+            "line 7: `ports[1].staitc`: unknown key `staitc`; the nearest known key is `static`"
+        ],
     );
 }
 
@@ -61,7 +68,9 @@ spread = [
   { attribute = 'node.zone' },
   { attribute = 'node.zone', wieght = 3 },
 ]",
-        expect!["line 6: `placement.spread[1].wieght`: unknown key `wieght`; the nearest known key is `weight`"],
+        expect![
+            "line 6: `placement.spread[1].wieght`: unknown key `wieght`; the nearest known key is `weight`"
+        ],
     );
 }
 
@@ -79,7 +88,9 @@ fn an_unknown_hook() {
     lines(
         "[hooks]
 before_strat = 'x'",
-        expect!["line 4: `hooks.before_strat`: unknown key `before_strat`; the nearest known key is `before_start`"],
+        expect![
+            "line 4: `hooks.before_strat`: unknown key `before_strat`; the nearest known key is `before_start`"
+        ],
     );
 }
 

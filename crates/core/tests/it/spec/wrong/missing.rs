@@ -6,16 +6,22 @@ use crate::spec::{json, lines, toml};
 
 #[test]
 fn nothing_at_all() {
-    toml("", expect![[r#"
+    toml(
+        "",
+        expect![[r#"
         line 1: `driver`: it is required
-        line 1: `name`: it is required"#]]);
+        line 1: `name`: it is required"#]],
+    );
 }
 
 #[test]
 fn an_empty_object() {
-    json("{}", expect![[r#"
+    json(
+        "{}",
+        expect![[r#"
         line 1: `driver`: it is required
-        line 1: `name`: it is required"#]]);
+        line 1: `name`: it is required"#]],
+    );
 }
 
 #[test]
@@ -61,5 +67,8 @@ path = '/'",
 
 #[test]
 fn no_group() {
-    lines("placement.anti_affinity = {}", expect!["line 3: `placement.anti_affinity.group`: it is required"]);
+    lines(
+        "placement.anti_affinity = {}",
+        expect!["line 3: `placement.anti_affinity.group`: it is required"],
+    );
 }

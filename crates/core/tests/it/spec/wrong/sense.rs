@@ -168,12 +168,22 @@ checks = [{ type = 'http', port = 'a', path = 'health check' }]",
 
 #[test]
 fn a_bad_requirement() {
-    lines("placement.require = ['node.arch == amd64', 'node.arch is amd64']", expect!["line 3: `placement.require[1]`: `node.arch is amd64`, column 11: `is` is not an operator: == != < <= > >= ~> ~ in contains contains_any is_set is_not_set semver"]);
+    lines(
+        "placement.require = ['node.arch == amd64', 'node.arch is amd64']",
+        expect![
+            "line 3: `placement.require[1]`: `node.arch is amd64`, column 11: `is` is not an operator: == != < <= > >= ~> ~ in contains contains_any is_set is_not_set semver"
+        ],
+    );
 }
 
 #[test]
 fn a_bad_pin() {
-    lines("placement.node = 'Node 1'", expect!["line 3: `placement.node`: `Node 1` is not a node name: 1 to 63 of a-z, 0-9 and `-`, not starting with `-`"]);
+    lines(
+        "placement.node = 'Node 1'",
+        expect![
+            "line 3: `placement.node`: `Node 1` is not a node name: 1 to 63 of a-z, 0-9 and `-`, not starting with `-`"
+        ],
+    );
 }
 
 #[test]
@@ -198,39 +208,59 @@ fn a_spread_over_100_percent() {
 
 #[test]
 fn weights_of_nothing() {
-    lines("placement.weights = { cpu = 0, mem = 0, disk = -1 }", expect![[r#"
+    lines(
+        "placement.weights = { cpu = 0, mem = 0, disk = -1 }",
+        expect![[r#"
         line 3: `placement.weights`: all of them are 0
         line 3: `placement.weights.disk`: expected a whole number from 0 to 4294967295, found `-1`
-        line 3: `placement.weights.mem`: unknown key `mem`; the nearest known key is `cpu`, of `cpu`, `memory`, `disk` and `network`"#]]);
+        line 3: `placement.weights.mem`: unknown key `mem`; the nearest known key is `cpu`, of `cpu`, `memory`, `disk` and `network`"#]],
+    );
 }
 
 #[test]
 fn no_place_per_rack() {
-    lines("placement.max_per = { 'node.labels.rack' = 0, 'rack' = 1 }", expect![[r#"
+    lines(
+        "placement.max_per = { 'node.labels.rack' = 0, 'rack' = 1 }",
+        expect![[r#"
         line 3: `placement.max_per."node.labels.rack"`: 0 would leave no place: at least 1
-        line 3: `placement.max_per.rack`: `rack` is not an attribute of nodes: node.name, arch, os, kernel, zone, hardware, pool, driver.<d>, labels.<l>, cpu or memory"#]]);
+        line 3: `placement.max_per.rack`: `rack` is not an attribute of nodes: node.name, arch, os, kernel, zone, hardware, pool, driver.<d>, labels.<l>, cpu or memory"#]],
+    );
 }
 
 #[test]
 fn sticky_to_nothing() {
-    lines("placement.strategy = 'sticky'", expect!["line 3: `placement.sticky_key`: strategy `sticky` needs it"]);
+    lines(
+        "placement.strategy = 'sticky'",
+        expect!["line 3: `placement.sticky_key`: strategy `sticky` needs it"],
+    );
 }
 
 #[test]
 fn a_bad_signal() {
-    lines("stop.signal = 'TERM'", expect!["line 3: `stop.signal`: `TERM` is not a signal: SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGKILL, SIGUSR1, SIGUSR2, SIGABRT, SIGALRM, SIGCONT, SIGWINCH, SIGPWR, SIGRTMIN+n"]);
+    lines(
+        "stop.signal = 'TERM'",
+        expect![
+            "line 3: `stop.signal`: `TERM` is not a signal: SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGKILL, SIGUSR1, SIGUSR2, SIGABRT, SIGALRM, SIGCONT, SIGWINCH, SIGPWR, SIGRTMIN+n"
+        ],
+    );
 }
 
 #[test]
 fn a_workload_after_itself() {
-    lines("after = ['db', 'web', 'db']", expect![[r#"
+    lines(
+        "after = ['db', 'web', 'db']",
+        expect![[r#"
         line 3: `after[1]`: a workload cannot wait for itself
-        line 3: `after[2]`: `db` is there twice"#]]);
+        line 3: `after[2]`: `db` is there twice"#]],
+    );
 }
 
 #[test]
 fn a_schedule_without_its_kind() {
-    lines("cron = { schedule = '* * * * *' }", expect!["line 3: `cron`: this is for kind `cron` only"]);
+    lines(
+        "cron = { schedule = '* * * * *' }",
+        expect!["line 3: `cron`: this is for kind `cron` only"],
+    );
 }
 
 #[test]
@@ -240,26 +270,38 @@ fn a_kind_without_its_schedule() {
 
 #[test]
 fn too_few_restarts() {
-    lines("restart = { attempts = -2, window = '0s', never_on_exit = [256] }", expect![[r#"
+    lines(
+        "restart = { attempts = -2, window = '0s', never_on_exit = [256] }",
+        expect![[r#"
         line 3: `restart.attempts`: -2 is too few: −1 is no limit, 0 is none
         line 3: `restart.never_on_exit[0]`: 256 is not an exit code: 0 to 255
-        line 3: `restart.window`: 0s is too short: more than nothing"#]]);
+        line 3: `restart.window`: 0s is too short: more than nothing"#]],
+    );
 }
 
 #[test]
 fn a_backoff_that_shrinks() {
-    lines("reschedule.backoff = { initial = '10s', max = '5s' }", expect!["line 3: `reschedule.backoff.max`: 5s is less than `initial`, which is 10s"]);
+    lines(
+        "reschedule.backoff = { initial = '10s', max = '5s' }",
+        expect!["line 3: `reschedule.backoff.max`: 5s is less than `initial`, which is 10s"],
+    );
 }
 
 #[test]
 fn logs_of_nothing() {
-    lines("logs = { max_size = 0, max_files = 0, max_age = '0s' }", expect![[r#"
+    lines(
+        "logs = { max_size = 0, max_files = 0, max_age = '0s' }",
+        expect![[r#"
         line 3: `logs.max_age`: 0s is too short: more than nothing
         line 3: `logs.max_files`: at least 1
-        line 3: `logs.max_size`: 0B is too small: at least 1KiB"#]]);
+        line 3: `logs.max_size`: 0B is too small: at least 1KiB"#]],
+    );
 }
 
 #[test]
 fn a_scale_that_shrinks() {
-    lines("scale = { min = 5, max = 3 }", expect!["line 3: `scale.max`: 3 is less than `min`, which is 5"]);
+    lines(
+        "scale = { min = 5, max = 3 }",
+        expect!["line 3: `scale.max`: 3 is less than `min`, which is 5"],
+    );
 }

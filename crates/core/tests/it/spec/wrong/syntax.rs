@@ -48,22 +48,34 @@ fn json_with_a_comment() {
 
 #[test]
 fn json_with_something_after() {
-    json(r#"{"name":"web"} {}"#, expect!["line 1: not JSON: something follows the value (column 16)"]);
+    json(
+        r#"{"name":"web"} {}"#,
+        expect!["line 1: not JSON: something follows the value (column 16)"],
+    );
 }
 
 #[test]
 fn json_with_a_bad_number() {
-    json(r#"{"name":"web","count":01}"#, expect!["line 1: not JSON: this is no number (column 23)"]);
+    json(
+        r#"{"name":"web","count":01}"#,
+        expect!["line 1: not JSON: this is no number (column 23)"],
+    );
 }
 
 #[test]
 fn json_with_a_bad_word() {
-    json(r#"{"name":"web","count":nil}"#, expect!["line 1: not JSON: a value is missing (column 23)"]);
+    json(
+        r#"{"name":"web","count":nil}"#,
+        expect!["line 1: not JSON: a value is missing (column 23)"],
+    );
 }
 
 #[test]
 fn json_with_a_bad_string() {
-    json(r##"{"name":"we\qb"}"##, expect!["line 1: not JSON: a control character or a bad escape in a string (column 9)"]);
+    json(
+        r##"{"name":"we\qb"}"##,
+        expect!["line 1: not JSON: a control character or a bad escape in a string (column 9)"],
+    );
 }
 
 #[test]

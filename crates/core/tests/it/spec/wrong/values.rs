@@ -6,7 +6,12 @@ use crate::spec::{json, lines, toml};
 
 #[test]
 fn a_text_for_a_number() {
-    lines("count = 'three'", expect!["line 3: `count`: expected a whole number from 0 to 4294967295, found the text `three`"]);
+    lines(
+        "count = 'three'",
+        expect![
+            "line 3: `count`: expected a whole number from 0 to 4294967295, found the text `three`"
+        ],
+    );
 }
 
 #[test]
@@ -20,12 +25,18 @@ driver = 'sim'",
 
 #[test]
 fn a_negative_count() {
-    lines("count = -1", expect!["line 3: `count`: expected a whole number from 0 to 4294967295, found `-1`"]);
+    lines(
+        "count = -1",
+        expect!["line 3: `count`: expected a whole number from 0 to 4294967295, found `-1`"],
+    );
 }
 
 #[test]
 fn a_broken_count() {
-    lines("count = 1.5", expect!["line 3: `count`: expected a whole number from 0 to 4294967295, found `1.5`"]);
+    lines(
+        "count = 1.5",
+        expect!["line 3: `count`: expected a whole number from 0 to 4294967295, found `1.5`"],
+    );
 }
 
 #[test]
@@ -35,17 +46,32 @@ fn a_count_that_is_too_large() {
 
 #[test]
 fn a_count_that_no_type_takes() {
-    lines("count = 99999999999999999999", expect!["line 3: `count`: expected a whole number from 0 to 4294967295, found a number that is too large"]);
+    lines(
+        "count = 99999999999999999999",
+        expect![
+            "line 3: `count`: expected a whole number from 0 to 4294967295, found a number that is too large"
+        ],
+    );
 }
 
 #[test]
 fn an_infinite_count() {
-    lines("count = inf", expect!["line 3: `count`: expected a whole number from 0 to 4294967295, found a number that is not finite"]);
+    lines(
+        "count = inf",
+        expect![
+            "line 3: `count`: expected a whole number from 0 to 4294967295, found a number that is not finite"
+        ],
+    );
 }
 
 #[test]
 fn a_date_for_a_number() {
-    lines("count = 2020-01-01", expect!["line 3: `count`: expected a whole number from 0 to 4294967295, found a date or time without quotes"]);
+    lines(
+        "count = 2020-01-01",
+        expect![
+            "line 3: `count`: expected a whole number from 0 to 4294967295, found a date or time without quotes"
+        ],
+    );
 }
 
 #[test]
@@ -55,12 +81,18 @@ fn a_priority_past_100() {
 
 #[test]
 fn a_priority_past_255() {
-    lines("priority = 300", expect!["line 3: `priority`: expected a whole number from 0 to 255, found `300`"]);
+    lines(
+        "priority = 300",
+        expect!["line 3: `priority`: expected a whole number from 0 to 255, found `300`"],
+    );
 }
 
 #[test]
 fn a_table_for_a_number() {
-    lines("count = {}", expect!["line 3: `count`: expected a whole number from 0 to 4294967295, found a table"]);
+    lines(
+        "count = {}",
+        expect!["line 3: `count`: expected a whole number from 0 to 4294967295, found a table"],
+    );
 }
 
 #[test]
@@ -75,22 +107,34 @@ fn a_text_for_a_list() {
 
 #[test]
 fn texts_for_tables() {
-    lines("ports = ['http']", expect!["line 3: `ports[0]`: expected a table, found the text `http`"]);
+    lines(
+        "ports = ['http']",
+        expect!["line 3: `ports[0]`: expected a table, found the text `http`"],
+    );
 }
 
 #[test]
 fn a_number_for_one_or_many_tables() {
-    lines("placement.spread = 3", expect!["line 3: `placement.spread`: expected a table or a list of tables, found `3`"]);
+    lines(
+        "placement.spread = 3",
+        expect!["line 3: `placement.spread`: expected a table or a list of tables, found `3`"],
+    );
 }
 
 #[test]
 fn null() {
-    json(r#"{"name":"web","driver":"sim","count":null}"#, expect!["line 1: `count`: expected a whole number from 0 to 4294967295, found null"]);
+    json(
+        r#"{"name":"web","driver":"sim","count":null}"#,
+        expect!["line 1: `count`: expected a whole number from 0 to 4294967295, found null"],
+    );
 }
 
 #[test]
 fn a_text_for_yes_or_no() {
-    lines("update.auto_revert = 'yes'", expect!["line 3: `update.auto_revert`: expected `true` or `false`, found the text `yes`"]);
+    lines(
+        "update.auto_revert = 'yes'",
+        expect!["line 3: `update.auto_revert`: expected `true` or `false`, found the text `yes`"],
+    );
 }
 
 #[test]
@@ -105,7 +149,12 @@ fn a_text_for_a_document() {
 
 #[test]
 fn an_unknown_kind() {
-    lines("kind = 'servce'", expect!["line 3: `kind`: `servce` is none of `service`, `job`, `system` and `cron`; did you mean `service`?"]);
+    lines(
+        "kind = 'servce'",
+        expect![
+            "line 3: `kind`: `servce` is none of `service`, `job`, `system` and `cron`; did you mean `service`?"
+        ],
+    );
 }
 
 #[test]
@@ -113,7 +162,9 @@ fn an_unknown_driver() {
     toml(
         "name = 'web'
 driver = 'dokcer'",
-        expect!["line 2: `driver`: `dokcer` is none of `process`, `nspawn`, `docker`, `vm`, `s6`, `uwsgi` and `sim`; did you mean `docker`?"],
+        expect![
+            "line 2: `driver`: `dokcer` is none of `process`, `nspawn`, `docker`, `vm`, `s6`, `uwsgi` and `sim`; did you mean `docker`?"
+        ],
     );
 }
 
@@ -122,18 +173,28 @@ fn an_unknown_driver_like_none() {
     toml(
         "name = 'web'
 driver = 'kubernetes'",
-        expect!["line 2: `driver`: `kubernetes` is none of `process`, `nspawn`, `docker`, `vm`, `s6`, `uwsgi` and `sim`"],
+        expect![
+            "line 2: `driver`: `kubernetes` is none of `process`, `nspawn`, `docker`, `vm`, `s6`, `uwsgi` and `sim`"
+        ],
     );
 }
 
 #[test]
 fn an_unknown_strategy() {
-    lines("placement.strategy = 'bin-pack'", expect!["line 3: `placement.strategy`: `bin-pack` is none of `weighted`, `binpack`, `least_loaded`, `least_instances`, `round_robin`, `sticky`, `first_fit`, `random` and `auction`; did you mean `binpack`?"]);
+    lines(
+        "placement.strategy = 'bin-pack'",
+        expect![
+            "line 3: `placement.strategy`: `bin-pack` is none of `weighted`, `binpack`, `least_loaded`, `least_instances`, `round_robin`, `sticky`, `first_fit`, `random` and `auction`; did you mean `binpack`?"
+        ],
+    );
 }
 
 #[test]
 fn a_list_for_a_word() {
-    lines("kind = ['service']", expect!["line 3: `kind`: expected one of `service`, `job`, `system` and `cron`"]);
+    lines(
+        "kind = ['service']",
+        expect!["line 3: `kind`: expected one of `service`, `job`, `system` and `cron`"],
+    );
 }
 
 #[test]
@@ -149,7 +210,12 @@ update.min_ready = 5",
 
 #[test]
 fn a_negative_duration() {
-    lines("stop.grace = '-1s'", expect!["line 3: `stop.grace`: `-1s` is not a duration: a whole number and one of ms, s, m, h, d, as in `1500ms` or `5m`"]);
+    lines(
+        "stop.grace = '-1s'",
+        expect![
+            "line 3: `stop.grace`: `-1s` is not a duration: a whole number and one of ms, s, m, h, d, as in `1500ms` or `5m`"
+        ],
+    );
 }
 
 #[test]
@@ -210,7 +276,9 @@ fn no_memory() {
 driver = 'process'
 process.command = ['true']
 resources.memory = 0",
-        expect!["line 4: `resources.memory`: nothing can run in 0B, and the request is also the limit"],
+        expect![
+            "line 4: `resources.memory`: nothing can run in 0B, and the request is also the limit"
+        ],
     );
 }
 
@@ -219,7 +287,9 @@ fn a_bad_name() {
     toml(
         "name = 'Web Server'
 driver = 'sim'",
-        expect!["line 1: `name`: `Web Server` is not a workload name: 1 to 63 of a-z, 0-9 and `-`, not starting with `-`"],
+        expect![
+            "line 1: `name`: `Web Server` is not a workload name: 1 to 63 of a-z, 0-9 and `-`, not starting with `-`"
+        ],
     );
 }
 
@@ -228,7 +298,9 @@ fn an_empty_name() {
     toml(
         "name = ''
 driver = 'sim'",
-        expect!["line 1: `name`: `` is not a workload name: 1 to 63 of a-z, 0-9 and `-`, not starting with `-`"],
+        expect![
+            "line 1: `name`: `` is not a workload name: 1 to 63 of a-z, 0-9 and `-`, not starting with `-`"
+        ],
     );
 }
 
@@ -237,7 +309,9 @@ fn a_name_that_is_too_long() {
     toml(
         "name = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'
 driver = 'sim'",
-        expect!["line 1: `name`: `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa` is not a workload name: 1 to 63 of a-z, 0-9 and `-`, not starting with `-`"],
+        expect![
+            "line 1: `name`: `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa` is not a workload name: 1 to 63 of a-z, 0-9 and `-`, not starting with `-`"
+        ],
     );
 }
 
@@ -262,8 +336,11 @@ b = 3",
         "k".repeat(129),
         "v".repeat(4097)
     );
-    lines(&text, expect![[r#"
+    lines(
+        &text,
+        expect![[r#"
         line 4: `labels.kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk`: a label's key is 1 to 128 of letters, digits and `.`, `_`, `-`, `/`, `:`
         line 5: `labels.a`: 4097 bytes are too many: at most 4096
-        line 6: `labels.b`: expected a string, found `3`"#]]);
+        line 6: `labels.b`: expected a string, found `3`"#]],
+    );
 }
