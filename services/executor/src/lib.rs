@@ -1,1 +1,29 @@
-//! executor.
+//! The executor: runs on each host what its manifest says, and keeps it running alone.
+//!
+//! Instances outlive it; the next one adopts them by pid and start time. It decides about its host,
+//! tells the fleet how things stand, and needs the bus only to hear what is wanted.
+
+pub mod agent;
+pub mod beat;
+mod checks;
+pub mod clean;
+pub mod config;
+pub mod driver;
+pub mod host;
+pub mod identity;
+mod join;
+pub mod journal;
+pub mod logs;
+mod manifest;
+mod report;
+mod run;
+mod shared;
+pub mod site;
+pub mod supervise;
+mod tell;
+mod timeline;
+mod verbs;
+
+pub use clean::{CleanError, clean};
+pub use config::Config;
+pub use run::{Buses, RunError, run, run_connecting, run_with};

@@ -1,0 +1,252 @@
+//! The one loop that owns all instances: sources become messages, messages become effects.
+//!
+//! It never waits for an instance: drivers, checks and the bus answer through its queue. Between a
+//! decision and its effects it waits only for the journal.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use ostler_bus::Bus;
+use ostler_core::id::{InstanceId, SpecHash};
+use ostler_core::instance::{Manifest, Spec, Status, Usage};
+use ostler_core::resources::Resources;
+use ostler_core::time::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::driver::{Drivers, Happened, Place};
+use crate::journal::{Applied, Journal};
+use crate::shared::Shared;
+use crate::site::Site;
+use crate::supervise::{Effect, Event, Life};
+use crate::timeline::Timeline;
+
+mod admit;
+mod apply;
+pub mod boot;
+mod carry;
+
+/// At most so many messages wait.
+pub const QUEUE: usize = 4096;
+/// At most so many are taken before their effects are carried out.
+const BATCH: usize = 1024;
+
+/// What the loop is told.
+#[derive(Debug)]
+pub enum Message {
+    /// The manifest was read; specifications that were at hand.
+    Manifest(Box<Manifest>, HashMap<SpecHash, Arc<Spec>>),
+    /// The manifest was read and is the one that was applied.
+    Unchanged,
+    /// Specifications that were missing.
+    Specs(HashMap<SpecHash, Arc<Spec>>),
+    /// The bus is there: what was to be told can be.
+    Linked(Bus),
+    /// Nobody can be asked what became of instances that died while we were away.
+    Alone,
+    /// What instances use.
+    Usage(Vec<(InstanceId, Usage)>),
+    /// How things stand.
+    Snapshot(oneshot::Sender<Snapshot>),
+    /// Stop everything; answered when nothing runs.
+    Halt(oneshot::Sender<()>),
+    /// The loop ends; answered when it has.
+    Quit(oneshot::Sender<()>),
+}
+
+/// How things stand.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The manifest that was applied.
+    pub applied: Applied,
+    /// Every instance, by id.
+    pub statuses: Vec<Status>,
+}
+
+/// What is to be done after a batch of messages.
+#[derive(Debug, Default)]
+struct Work {
+    changed: BTreeSet<InstanceId>,
+    forgotten: Vec<InstanceId>,
+    effects: Vec<(InstanceId, Effect)>,
+    applied: bool,
+    quit: Option<oneshot::Sender<()>>,
+}
+
+/// The loop's state.
+#[derive(Debug)]
+pub struct Agent {
+    pub(crate) site: Arc<Site>,
+    place: Arc<Place>,
+    timeline: Timeline,
+    lives: BTreeMap<InstanceId, Life>,
+    wheel: BTreeSet<(Timestamp, InstanceId)>,
+    armed: HashMap<InstanceId, Timestamp>,
+    specs: HashMap<SpecHash, Arc<Spec>>,
+    asked: Resources,
+    occupied: u32,
+    applied: Applied,
+    drivers: Arc<Drivers>,
+    checks: HashMap<InstanceId, CancellationToken>,
+    journal: Journal,
+    outbox: crate::tell::Outbox,
+    shared: Arc<Shared>,
+    halting: Option<oneshot::Sender<()>>,
+    happened_tx: mpsc::Sender<Happened>,
+}
+
+/// The loop's two queues: what drivers and checks say, and everything else.
+#[derive(Debug)]
+pub struct Queues {
+    /// From drivers and checks.
+    pub happened: mpsc::Receiver<Happened>,
+    /// From all others.
+    pub messages: mpsc::Receiver<Message>,
+}
+
+enum Source {
+    Happened(Happened),
+    Message(Message),
+    Tick,
+    Closed,
+}
+
+impl Agent {
+    /// Runs until told to quit.
+    pub async fn run(mut self, mut queues: Queues) {
+        loop {
+            let wake = self.wheel.first().map(|(at, _)| self.timeline.instant(*at));
+            let first = tokio::select! {
+                happened = queues.happened.recv() => {
+                    happened.map_or(Source::Closed, Source::Happened)
+                }
+                message = queues.messages.recv() => message.map_or(Source::Closed, Source::Message),
+                () = sleep_until(wake) => Source::Tick,
+            };
+            let mut work = Work::default();
+            match first {
+                Source::Happened((id, event)) => self.feel(id, event, &mut work),
+                Source::Message(message) => self.hear(message, &mut work),
+                Source::Tick => {}
+                Source::Closed => return,
+            }
+            for _ in 0..BATCH {
+                let Ok((id, event)) = queues.happened.try_recv() else { break };
+                self.feel(id, event, &mut work);
+            }
+            for _ in 0..BATCH {
+                let Ok(message) = queues.messages.try_recv() else { break };
+                self.hear(message, &mut work);
+            }
+            self.turn(&mut work);
+            let quit = work.quit.take();
+            self.carry_out(work).await;
+            self.answer_halt();
+            if let Some(quit) = quit {
+                // Who asked may have gone.
+                quit.send(()).ok();
+                return;
+            }
+        }
+    }
+
+    /// Lets one instance take an event.
+    fn feel(&mut self, id: InstanceId, event: Event, work: &mut Work) {
+        let now = self.timeline.now();
+        let Some(life) = self.lives.get_mut(&id) else { return };
+        let occupied = !life.ended();
+        let mut effects = life.react(event, now);
+        if effects.contains(&Effect::Launch)
+            && life.runs == 1
+            && let Err(refusal) = self.admit(id)
+        {
+            effects.retain(|effect| *effect != Effect::Launch);
+            let life = self.lives.get_mut(&id).expect("it was just there");
+            effects.extend(life.react(Event::Refused(refusal), now));
+        }
+        let life = &self.lives[&id];
+        let (ask, ended, deadline) = (life.order.ask, life.ended(), life.deadline());
+        if occupied && ended {
+            self.vacate(ask);
+        } else if !occupied && !ended {
+            self.occupy(ask);
+        }
+        self.arm(id, deadline);
+        work.changed.insert(id);
+        work.effects.extend(effects.into_iter().map(|effect| (id, effect)));
+    }
+
+    fn hear(&mut self, message: Message, work: &mut Work) {
+        match message {
+            Message::Manifest(manifest, specs) => self.apply(*manifest, specs, work),
+            Message::Unchanged | Message::Alone => self.settle(work),
+            Message::Specs(specs) => self.learn(specs, work),
+            Message::Linked(bus) => self.outbox.link(bus),
+            Message::Usage(usages) => {
+                for (id, usage) in usages {
+                    if let Some(life) = self.lives.get_mut(&id) {
+                        life.usage = usage;
+                    }
+                }
+            }
+            Message::Snapshot(reply) => {
+                let statuses = self.lives.values().map(Life::status).collect();
+                // Who asked may have gone.
+                drop(reply.send(Snapshot { applied: self.applied, statuses }));
+            }
+            Message::Halt(reply) => {
+                self.halting = Some(reply);
+                for id in self.ids() {
+                    self.feel(id, Event::Halt, work);
+                }
+            }
+            Message::Quit(reply) => work.quit = Some(reply),
+        }
+    }
+
+    fn ids(&self) -> Vec<InstanceId> {
+        self.lives.keys().copied().collect()
+    }
+
+    /// Tells each instance whose time has come.
+    fn turn(&mut self, work: &mut Work) {
+        let now = self.timeline.now();
+        while let Some((at, id)) = self.wheel.first().copied()
+            && at <= now
+        {
+            self.arm(id, None);
+            self.feel(id, Event::Tick, work);
+        }
+    }
+
+    fn arm(&mut self, id: InstanceId, at: Option<Timestamp>) {
+        let before = match at {
+            Some(at) => self.armed.insert(id, at),
+            None => self.armed.remove(&id),
+        };
+        if before == at {
+            return;
+        }
+        if let Some(before) = before {
+            self.wheel.remove(&(before, id));
+        }
+        if let Some(at) = at {
+            self.wheel.insert((at, id));
+        }
+    }
+
+    fn answer_halt(&mut self) {
+        if self.halting.is_some() && self.lives.values().all(Life::at_rest) {
+            let reply = self.halting.take().expect("it is there");
+            // Who asked may have gone.
+            reply.send(()).ok();
+        }
+    }
+}
+
+async fn sleep_until(wake: Option<std::time::Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,151 @@
+//! The executor comes back: what still runs is adopted, what does not is settled with the leader.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use ostler_core::instance::Exit;
+use ostler_core::resources::Resources;
+use ostler_core::time::Timestamp;
+use tokio::sync::mpsc;
+use tracing::info;
+
+use super::{Agent, Work};
+use crate::driver::{Adoption, Drivers, Happened, Place, Run};
+use crate::journal::{Journal, Saved};
+use crate::shared::Shared;
+use crate::site::Site;
+use crate::supervise::{Effect, Event, Life, Next, Phase, Readiness};
+use crate::tell::Outbox;
+use crate::timeline::Timeline;
+
+/// What the loop is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// What this node is.
+    pub site: Arc<Site>,
+    /// How instances are run.
+    pub drivers: Arc<Drivers>,
+    /// The journal, and what it held.
+    pub journal: (Journal, Saved),
+    /// Where the fleet is told.
+    pub outbox: Outbox,
+    /// What others may look at.
+    pub shared: Arc<Shared>,
+    /// Where checks tell what they find.
+    pub happened: mpsc::Sender<Happened>,
+}
+
+impl Agent {
+    /// Takes back what the journal knows and adopts what of it still runs.
+    pub async fn boot(parts: Parts) -> Self {
+        let Parts { site, drivers, journal: (journal, saved), outbox, shared, happened } = parts;
+        let place = Place {
+            node: site.node.clone(),
+            zone: site.zone.clone(),
+            address: site.address.clone(),
+        };
+        let mut agent = Self {
+            site,
+            place: Arc::new(place),
+            timeline: Timeline::default(),
+            lives: BTreeMap::new(),
+            wheel: BTreeSet::new(),
+            armed: HashMap::new(),
+            specs: HashMap::new(),
+            asked: Resources::default(),
+            occupied: 0,
+            applied: saved.applied,
+            drivers,
+            checks: HashMap::new(),
+            journal,
+            outbox,
+            shared,
+            halting: None,
+            happened_tx: happened,
+        };
+        let mut work = Work::default();
+        for life in saved.lives {
+            agent.take_back(life, &mut work);
+        }
+        agent.carry_out(work).await;
+        agent
+    }
+
+    fn take_back(&mut self, mut life: Life, work: &mut Work) {
+        let (id, now) = (life.id, self.timeline.now());
+        if let (Some((hash, _)), Some(spec)) = (life.in_force, &life.spec) {
+            self.specs.insert(hash, Arc::clone(spec));
+        }
+        if !life.ended() {
+            self.occupy(life.order.ask);
+        }
+        let before = life.phase;
+        let event = self.look(&mut life, work, now);
+        if before != life.phase {
+            work.changed.insert(id);
+        }
+        let deadline = life.deadline();
+        self.lives.insert(id, life);
+        self.arm(id, deadline);
+        if let Some(event) = event {
+            self.feel(id, event, work);
+        }
+    }
+
+    /// Brings what the journal says of an instance in line with what runs.
+    fn look(&mut self, life: &mut Life, work: &mut Work, now: Timestamp) -> Option<Event> {
+        let id = life.id;
+        match life.phase {
+            Phase::Preparing | Phase::Starting => {
+                match self.find(life).filter(|run| self.adopt(life, run)) {
+                    Some(run) => return Some(Event::Started(life.runs, run, readiness(life))),
+                    None => life.phase = Phase::Unsettled(None),
+                }
+            }
+            Phase::Running => match life.run.clone().filter(|run| self.adopt(life, run)) {
+                Some(_) => work.effects.push((id, Effect::Check)),
+                None => {
+                    info!(instance.id = %id, "instance {id} ended while the executor was away");
+                    life.run = None;
+                    life.ready = false;
+                    life.phase = Phase::Unsettled(Some(Exit::Unknown));
+                }
+            },
+            Phase::Stopping { next, .. } => {
+                match (life.run.clone().filter(|run| self.adopt(life, run)), next) {
+                    (Some(_), _) => {
+                        let stop = life.spec.as_ref().map(|s| s.stop.clone()).unwrap_or_default();
+                        life.phase = Phase::Stopping { next, kill_at: now.plus(stop.grace) };
+                        work.effects.push((id, Effect::Signal(stop.signal)));
+                    }
+                    (None, Next::End) => return Some(Event::Exited(life.runs, Exit::Unknown)),
+                    (None, Next::Restart | Next::Halt) => life.phase = Phase::Unsettled(None),
+                }
+            }
+            Phase::Backoff { .. } => life.phase = Phase::Unsettled(None),
+            Phase::Removing(_) => work.effects.push((id, Effect::Remove)),
+            Phase::Waiting | Phase::Unsettled(_) | Phase::Ended(_) => {}
+        }
+        None
+    }
+
+    fn find(&self, life: &Life) -> Option<Run> {
+        self.drivers.of(life.spec.as_ref()?.driver)?.find(life.id)
+    }
+
+    fn adopt(&self, life: &Life, run: &Run) -> bool {
+        let Some(launch) = self.launch_of(life) else { return false };
+        let Some(driver) = self.drivers.of(launch.spec.driver) else { return false };
+        let adopted = driver.adopt(Arc::new(launch), run) == Adoption::Alive;
+        if adopted {
+            let id = life.id;
+            info!(instance.id = %id, pid = run.pid, "instance {id} runs on and is adopted");
+        }
+        adopted
+    }
+}
+
+fn readiness(life: &Life) -> Readiness {
+    let checked = life.spec.as_ref().is_some_and(|spec| !spec.checks.is_empty());
+    if checked { Readiness::ByChecks } else { Readiness::AtOnce }
+}

@@ -1,0 +1,141 @@
+//! The section `[executor]`.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use ostler_core::id::{NodeName, PoolName};
+use ostler_core::resources::{Bytes, Resources};
+use ostler_core::time::Span;
+use ostler_core::workload::DriverKind;
+use serde::{Deserialize, Serialize};
+
+/// What this executor is, and what it may use of its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The node's name; the host's name if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<NodeName>,
+    /// Whose scheduler gives it work.
+    pub pool: PoolName,
+    /// The failure domain; `site/rack` is allowed.
+    pub zone: String,
+    /// Key/values for people and selectors.
+    pub labels: BTreeMap<String, String>,
+    /// Which physical machine this is; from the machine id if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<String>,
+    /// Where instances can be reached; the first is the main one. The host's if empty.
+    pub addresses: Vec<String>,
+    /// Journal, node key, instances and logs. If absent `/var/lib/ostler`, or for others than root
+    /// `ostler` in the user's state directory; with the `sim` driver alone nothing is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// What is kept for the host itself.
+    pub reserved: Resources,
+    /// What it offers, where that is not what the host has.
+    pub capacity: Capacity,
+    /// At most so many instances.
+    pub max_instances: u32,
+    /// The first and the last dynamic port.
+    pub ports: (u16, u16),
+    /// How instances can be run; `sim` only when it is named.
+    pub drivers: Vec<DriverKind>,
+    /// Where the groups of instances are made: `auto` below the executor's own, `none` for no
+    /// groups, or a path from the root of each hierarchy such as `/ostler`.
+    pub cgroup: String,
+    /// At most so many tasks in one instance.
+    pub max_pids: u32,
+    /// At most so many open files in one process of an instance.
+    pub max_files: u64,
+    /// What becomes of instances when the executor stops.
+    pub on_stop: OnStop,
+    /// At most so many starts at a time.
+    pub start_parallel: usize,
+    /// Reports are at least so far apart.
+    pub report_interval: Span,
+    /// How long instances that died while the executor was away wait for the leader's will, if the
+    /// bus cannot be reached.
+    pub alone_after: Span,
+    /// Which events are sent.
+    pub events: Events,
+    /// Where `/healthz`, `/readyz` and `/metrics` are; port 0 takes any.
+    pub health_listen: SocketAddr,
+}
+
+/// What a node offers, where that is not what the host has.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Capacity {
+    /// Thousandths of a core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u64>,
+    /// Memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Bytes>,
+    /// Disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Bytes>,
+    /// Network, Mbit/s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<u64>,
+}
+
+/// What becomes of instances when the executor stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStop {
+    /// They run on; the next executor adopts them.
+    #[default]
+    Leave,
+    /// They are stopped, each in its own way.
+    Stop,
+}
+
+/// Which events are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Events {
+    /// All.
+    #[default]
+    All,
+    /// Exits, restarts, failures and refusals.
+    Trouble,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: None,
+            pool: PoolName::default(),
+            zone: "default".to_owned(),
+            labels: BTreeMap::new(),
+            hardware: None,
+            addresses: Vec::new(),
+            data_dir: None,
+            reserved: Resources::default(),
+            capacity: Capacity::default(),
+            max_instances: 50,
+            ports: (20_000, 29_999),
+            drivers: vec![DriverKind::Process],
+            cgroup: "auto".to_owned(),
+            max_pids: 8192,
+            max_files: 65_536,
+            on_stop: OnStop::Leave,
+            start_parallel: 32,
+            report_interval: Span::from_millis(50),
+            alone_after: Span::from_secs(30),
+            events: Events::All,
+            health_listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        }
+    }
+}
+
+impl Config {
+    /// Whether nothing of it touches the host.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        self.drivers.iter().all(|driver| *driver == DriverKind::Sim)
+    }
+}

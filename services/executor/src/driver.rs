@@ -1,0 +1,134 @@
+//! How instances are run: the one door to the operating system.
+//!
+//! The executor may die between any two calls, so each may be made twice: starting what runs and
+//! ending what is gone both succeed. Calls return at once; what comes of them is told through the
+//! queue that the driver was made with. `tests/it/contract.rs` holds every driver to that.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ostler_core::id::{InstanceId, NodeName, Slot, Version, WorkloadKey};
+use ostler_core::instance::{PortGrant, Spec};
+use ostler_core::workload::DriverKind;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::supervise::Event;
+
+pub mod process;
+pub mod sim;
+
+/// What a driver tells of an instance.
+pub type Happened = (InstanceId, Event);
+/// Where drivers tell it: bounded, and always emptied.
+pub type Sink = mpsc::Sender<Happened>;
+
+/// Everything a driver needs to start an instance.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Which.
+    pub id: InstanceId,
+    /// Which start of it this is.
+    pub run: u64,
+    /// Of which workload.
+    pub key: WorkloadKey,
+    /// Which text of it.
+    pub version: Version,
+    /// Its index.
+    pub slot: Slot,
+    /// What to run.
+    pub spec: Arc<Spec>,
+    /// The ports it was given.
+    pub ports: Vec<PortGrant>,
+    /// Where.
+    pub place: Arc<Place>,
+}
+
+/// What all instances of a node share.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The node.
+    pub node: NodeName,
+    /// Its failure domain.
+    pub zone: String,
+    /// Where instances can be reached.
+    pub address: String,
+}
+
+/// What runs: enough to find it again, and to be sure that it is it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Run {
+    /// The main process, where there is one.
+    pub pid: Option<u32>,
+    /// When that began, in clock ticks since boot.
+    pub start_ticks: u64,
+    /// In which boot of the host.
+    pub boot_id: String,
+    /// Its control groups.
+    pub cgroups: Vec<PathBuf>,
+}
+
+/// What an instance has used up and uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Microseconds of cpu since it began.
+    pub cpu_us: u64,
+    /// Bytes of memory now.
+    pub memory: u64,
+}
+
+/// Whether what the journal knows still runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adoption {
+    /// It runs, and is watched from now on: `Exited` comes.
+    Alive,
+    /// Nothing of it runs.
+    Gone,
+}
+
+/// Runs instances of one kind on this node.
+pub trait Driver: Send + Sync + fmt::Debug {
+    /// Starts the instance unless it runs: `Prepared` and `Started`, or `NotStarted`, come; after
+    /// `Started`, once, `Exited`, when nothing of it runs any more.
+    fn start(&self, launch: Arc<Launch>);
+    /// Takes back what an executor before this one started.
+    fn adopt(&self, launch: Arc<Launch>, run: &Run) -> Adoption;
+    /// What was started for this id without anybody having written down that it was.
+    fn find(&self, id: InstanceId) -> Option<Run>;
+    /// Asks it to end; nothing if it is not there.
+    fn signal(&self, id: InstanceId, signal: &str);
+    /// Ends everything of it by force; nothing if it is not there.
+    fn kill(&self, id: InstanceId);
+    /// Removes what is left of it but its output: `Removed` comes.
+    fn remove(&self, id: InstanceId);
+    /// What runs now.
+    fn running(&self) -> Vec<InstanceId>;
+    /// What it uses; `None` if it is not there or nobody can say.
+    fn stats(&self, id: InstanceId) -> Option<Counters>;
+}
+
+/// The drivers of a node.
+#[derive(Debug, Default)]
+pub struct Drivers {
+    /// Commands.
+    pub process: Option<process::Process>,
+    /// Nothing.
+    pub sim: Option<sim::Sim>,
+}
+
+impl Drivers {
+    /// The driver of a kind, if the node has it.
+    #[must_use]
+    pub fn of(&self, kind: DriverKind) -> Option<&dyn Driver> {
+        match kind {
+            DriverKind::Process => self.process.as_ref().map(|driver| driver as &dyn Driver),
+            DriverKind::Sim => self.sim.as_ref().map(|driver| driver as &dyn Driver),
+            DriverKind::Nspawn
+            | DriverKind::Docker
+            | DriverKind::Vm
+            | DriverKind::S6
+            | DriverKind::Uwsgi => None,
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Runs commands on the host: own session, own control groups, output straight to files.
+//!
+//! Nothing of an instance hangs on the executor: no pipes, no parent-death signal, its own groups.
+//! A run is known again by pid and start time; its end is heard through a pidfd.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ostler_core::id::InstanceId;
+use ostler_core::instance::Exit;
+use ostler_core::workload::Logs;
+use ostler_service::Tasks;
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use super::{Adoption, Counters, Driver, Launch, Run, Sink};
+use crate::supervise::{Blame, Event, Readiness};
+
+pub mod cgroup;
+pub mod environment;
+mod launch;
+mod leftover;
+pub mod ports;
+mod proc;
+mod signal;
+mod user;
+
+pub use cgroup::Cgroups;
+pub use launch::{StartError, exec};
+pub use leftover::scan as find_all;
+pub use proc::{end_all, ours};
+pub use signal::signal_number;
+
+/// How the driver uses its host.
+#[derive(Debug, Clone)]
+pub struct Means {
+    /// Instances and logs are below it.
+    pub data_dir: PathBuf,
+    /// Where groups are made.
+    pub cgroups: Cgroups,
+    /// At most so many tasks in one instance.
+    pub max_pids: u32,
+    /// At most so many open files in one process.
+    pub max_files: u64,
+}
+
+impl Means {
+    /// The directory of an instance.
+    #[must_use]
+    pub fn instance_dir(&self, id: InstanceId) -> PathBuf {
+        self.data_dir.join("instances").join(id.to_string())
+    }
+
+    /// Where the output of an instance is.
+    #[must_use]
+    pub fn log_dir(&self, id: InstanceId) -> PathBuf {
+        log_dir(&self.data_dir, id)
+    }
+}
+
+/// Where the output of an instance is.
+#[must_use]
+pub fn log_dir(data_dir: &Path, id: InstanceId) -> PathBuf {
+    data_dir.join("logs").join(id.to_string())
+}
+
+/// The `process` driver.
+#[derive(Debug, Clone)]
+pub struct Process {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    means: Means,
+    sink: Sink,
+    tasks: Tasks,
+    starts: Semaphore,
+    runs: Mutex<HashMap<InstanceId, Known>>,
+    leftovers: Mutex<Option<HashMap<InstanceId, Run>>>,
+}
+
+#[derive(Debug)]
+enum Known {
+    Launching,
+    Running { run: Run, rules: Logs },
+}
+
+impl Process {
+    /// A driver that starts at most `parallel` at a time and tells `sink`.
+    #[must_use]
+    pub fn new(means: Means, parallel: usize, sink: Sink, tasks: &Tasks) -> Self {
+        let inner = Inner {
+            means,
+            sink,
+            tasks: tasks.clone(),
+            starts: Semaphore::new(parallel.max(1)),
+            runs: Mutex::default(),
+            leftovers: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// How the output of what runs is kept.
+    #[must_use]
+    pub fn log_rules(&self) -> HashMap<InstanceId, Logs> {
+        let runs = self.inner.runs();
+        let rules = runs.iter().filter_map(|(id, known)| match known {
+            Known::Running { rules, .. } => Some((*id, rules.clone())),
+            Known::Launching => None,
+        });
+        rules.collect()
+    }
+
+    /// How it uses its host.
+    #[must_use]
+    pub fn means(&self) -> &Means {
+        &self.inner.means
+    }
+}
+
+impl Inner {
+    fn runs(&self) -> MutexGuard<'_, HashMap<InstanceId, Known>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run_of(&self, id: InstanceId) -> Option<Run> {
+        match self.runs().get(&id)? {
+            Known::Running { run, .. } => Some(run.clone()),
+            Known::Launching => None,
+        }
+    }
+
+    async fn tell(&self, id: InstanceId, event: Event) {
+        // The executor has stopped when nobody listens any more.
+        drop(self.sink.send((id, event)).await);
+    }
+
+    async fn launch(self: Arc<Self>, launch: Arc<Launch>) {
+        let Ok(_permit) = self.starts.acquire().await else { return };
+        let (id, number) = (launch.id, launch.run);
+        self.tell(id, Event::Prepared(number)).await;
+        let (inner, given) = (Arc::clone(&self), Arc::clone(&launch));
+        let begun = tokio::task::spawn_blocking(move || launch::launch(&inner.means, &given)).await;
+        let begun = begun.unwrap_or_else(|error| Err(StartError::Host(error.to_string())));
+        match begun {
+            Ok((run, pidfd)) => {
+                let rules = launch.spec.logs.clone();
+                self.runs().insert(id, Known::Running { run: run.clone(), rules });
+                let checked = !launch.spec.checks.is_empty();
+                let readiness = if checked { Readiness::ByChecks } else { Readiness::AtOnce };
+                self.tell(id, Event::Started(number, run.clone(), readiness)).await;
+                let watcher = Arc::clone(&self);
+                self.tasks.spawn_brief(async move { watcher.watch(id, number, run, pidfd).await });
+            }
+            Err(error) => {
+                self.runs().remove(&id);
+                let blame = match &error {
+                    StartError::Port { .. } => Blame::Node,
+                    _ => Blame::Instance,
+                };
+                self.tell(id, Event::NotStarted(number, error.to_string(), blame)).await;
+            }
+        }
+    }
+
+    /// Waits until the main process has ended, ends the rest of the instance, and tells.
+    async fn watch(self: Arc<Self>, id: InstanceId, number: u64, run: Run, pidfd: OwnedFd) {
+        let pidfd = match proc::watch(pidfd) {
+            Ok(pidfd) => pidfd,
+            Err(error) => {
+                warn!(instance.id = %id, %error, "cannot watch instance {id}: {error}");
+                return;
+            }
+        };
+        tokio::select! {
+            ended = pidfd.readable() => drop(ended),
+            // The executor's loop listens until the very end.
+            () = self.sink.closed() => return,
+        }
+        // While the main process is a zombie its pid, and so its group, cannot be anyone else's.
+        proc::kill_group(&run);
+        cgroup::kill(&run.cgroups);
+        let exit = proc::exit_of(pidfd.get_ref(), &run).await;
+        until_empty(&run).await;
+        let exit = match exit {
+            Exit::Signal(libc::SIGKILL) if cgroup::oom_killed(&run.cgroups) => Exit::OutOfMemory,
+            other => other,
+        };
+        cgroup::remove(&run.cgroups);
+        self.runs().remove(&id);
+        self.tell(id, Event::Exited(number, exit)).await;
+    }
+
+    fn clear_away(&self, id: InstanceId) {
+        let dir = self.means.instance_dir(id);
+        if let Err(error) = std::fs::remove_dir_all(&dir)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            warn!(instance.id = %id, %error, "cannot remove `{}`: {error}", dir.display());
+        }
+        let groups = self.means.cgroups.dirs(id);
+        cgroup::kill(&groups);
+        cgroup::remove(&groups);
+    }
+}
+
+/// Kills until nothing of the instance runs.
+async fn until_empty(run: &Run) {
+    let mut wait = Duration::from_millis(1);
+    while !cgroup::is_empty(&run.cgroups) {
+        cgroup::kill(&run.cgroups);
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_millis(200));
+    }
+}
+
+impl Driver for Process {
+    fn start(&self, launch: Arc<Launch>) {
+        let id = launch.id;
+        let known = {
+            let mut runs = self.inner.runs();
+            match runs.get(&id) {
+                Some(Known::Running { run, .. }) => Some(run.clone()),
+                Some(Known::Launching) => return,
+                None => {
+                    runs.insert(id, Known::Launching);
+                    None
+                }
+            }
+        };
+        let inner = Arc::clone(&self.inner);
+        self.inner.tasks.spawn_brief(async move {
+            match known {
+                Some(run) => {
+                    let started = Event::Started(launch.run, run, Readiness::ByChecks);
+                    inner.tell(id, started).await;
+                }
+                None => inner.launch(launch).await,
+            }
+        });
+    }
+
+    fn adopt(&self, launch: Arc<Launch>, run: &Run) -> Adoption {
+        let (id, number, run) = (launch.id, launch.run, run.clone());
+        let Some(pidfd) = proc::open(&run) else {
+            cgroup::kill(&run.cgroups);
+            return Adoption::Gone;
+        };
+        debug!(instance.id = %id, pid = run.pid, "instance {id} is adopted");
+        let rules = launch.spec.logs.clone();
+        self.inner.runs().insert(id, Known::Running { run: run.clone(), rules });
+        let watcher = Arc::clone(&self.inner);
+        self.inner.tasks.spawn_brief(async move { watcher.watch(id, number, run, pidfd).await });
+        Adoption::Alive
+    }
+
+    fn find(&self, id: InstanceId) -> Option<Run> {
+        let mut leftovers = self.inner.leftovers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = leftovers.get_or_insert_with(|| leftover::scan(&self.inner.means));
+        known.get(&id).cloned()
+    }
+
+    fn signal(&self, id: InstanceId, signal: &str) {
+        let Some(run) = self.inner.run_of(id) else { return };
+        let number = signal_number(signal).unwrap_or(libc::SIGTERM);
+        proc::signal_group(&run, number);
+    }
+
+    fn kill(&self, id: InstanceId) {
+        let Some(run) = self.inner.run_of(id) else { return };
+        cgroup::kill(&run.cgroups);
+        proc::kill_group(&run);
+    }
+
+    fn remove(&self, id: InstanceId) {
+        let inner = Arc::clone(&self.inner);
+        self.inner.tasks.spawn_brief(async move {
+            let blocking = Arc::clone(&inner);
+            let cleared = tokio::task::spawn_blocking(move || blocking.clear_away(id)).await;
+            if let Err(error) = cleared {
+                warn!(instance.id = %id, %error, "removing instance {id} failed: {error}");
+            }
+            inner.tell(id, Event::Removed).await;
+        });
+    }
+
+    fn running(&self) -> Vec<InstanceId> {
+        let runs = self.inner.runs();
+        let running = runs.iter().filter(|(_, known)| matches!(known, Known::Running { .. }));
+        running.map(|(id, _)| *id).collect()
+    }
+
+    fn stats(&self, id: InstanceId) -> Option<Counters> {
+        let run = self.inner.run_of(id)?;
+        cgroup::stats(&run.cgroups).or_else(|| proc::stats(&run))
+    }
+}

@@ -1,0 +1,174 @@
+//! Reads the node's manifest: on connect, on hint, on request, and every minute or so.
+//!
+//! A hint says "look" and nothing else. What is absent or cannot be read changes nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostler_bus::{Bus, ReadError};
+use ostler_core::id::{NodeName, PoolName, Revision, SpecHash};
+use ostler_core::instance::{Manifest, Spec};
+use ostler_schemas::bucket::{ManifestKey, SpecKey};
+use rand::Rng;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::agent::Message;
+use crate::journal::Applied;
+use crate::shared::Shared;
+
+/// Where the manifest is read and where it goes.
+#[derive(Debug)]
+pub struct Reader {
+    bus: Bus,
+    key: ManifestKey,
+    agent: mpsc::Sender<Message>,
+    shared: Arc<Shared>,
+    specs: HashMap<SpecHash, Arc<Spec>>,
+    missing: Vec<SpecHash>,
+    last: Applied,
+    hinted: Revision,
+}
+
+impl Reader {
+    /// Reads the manifest of `node` in `pool`.
+    #[must_use]
+    pub fn new(
+        bus: Bus,
+        pool: PoolName,
+        node: NodeName,
+        agent: mpsc::Sender<Message>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let key = ManifestKey { pool, node };
+        Self {
+            bus,
+            key,
+            agent,
+            shared,
+            specs: HashMap::new(),
+            missing: Vec::new(),
+            last: Applied::default(),
+            hinted: Revision(0),
+        }
+    }
+
+    /// Runs until stopped.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut state = self.bus.state();
+        let mut hints = None;
+        loop {
+            if hints.is_none() {
+                hints = self.bus.hints(&self.key.pool, &self.key.node).await.ok();
+            }
+            let again = self.read().await;
+            let wait = match (again, &hints) {
+                (Again::Soon, _) => between(50, 200),
+                (Again::Later, Some(_)) => between(30_000, 90_000),
+                (Again::Later, None) => between(500, 1500),
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+                hint = next(&mut hints) => self.hinted = self.hinted.max(hint),
+                () = self.shared.sync.notified() => {}
+                changed = state.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Again {
+        if !self.bus.state().borrow().up {
+            return Again::Later;
+        }
+        let entry = match self.bus.get_direct(&self.key).await {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return self.later(Revision(0)),
+            Err(error @ ReadError::Value { .. }) => {
+                warn!(%error, "the manifest cannot be read, nothing changes");
+                return Again::Later;
+            }
+            Err(error @ ReadError::Unavailable { .. }) => {
+                debug!(%error, "the manifest was not read");
+                return Again::Soon;
+            }
+        };
+        let manifest = entry.value;
+        let Manifest { incarnation, term, revision, .. } = manifest;
+        let this = Applied { incarnation, term, revision };
+        if this > self.last {
+            self.last = this;
+            let specs = self.specs_of(&manifest).await;
+            let message = Message::Manifest(Box::new(manifest), specs);
+            // The loop has ended when nobody listens.
+            drop(self.agent.send(message).await);
+        } else if this == self.last && self.missing.is_empty() {
+            drop(self.agent.send(Message::Unchanged).await);
+        } else {
+            self.fetch_missing().await;
+        }
+        self.later(entry.revision)
+    }
+
+    fn later(&self, read: Revision) -> Again {
+        if read < self.hinted || !self.missing.is_empty() { Again::Soon } else { Again::Later }
+    }
+
+    /// The specifications that a manifest names, each read once.
+    async fn specs_of(&mut self, manifest: &Manifest) -> HashMap<SpecHash, Arc<Spec>> {
+        let named: Vec<SpecHash> = manifest.groups.iter().map(|group| group.spec).collect();
+        self.specs.retain(|hash, _| named.contains(hash));
+        self.missing.clear();
+        for hash in named {
+            if !self.specs.contains_key(&hash) {
+                self.fetch(hash).await;
+            }
+        }
+        self.specs.clone()
+    }
+
+    async fn fetch(&mut self, hash: SpecHash) {
+        match self.bus.get_direct(&SpecKey(hash)).await {
+            Ok(Some(entry)) => {
+                self.specs.insert(hash, Arc::new(entry.value));
+            }
+            Ok(None) => self.missing.push(hash),
+            Err(error) => {
+                debug!(%error, "a specification was not read");
+                self.missing.push(hash);
+            }
+        }
+    }
+
+    async fn fetch_missing(&mut self) {
+        for hash in std::mem::take(&mut self.missing) {
+            self.fetch(hash).await;
+        }
+        drop(self.agent.send(Message::Specs(self.specs.clone())).await);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// A newer one was hinted at, or something is missing.
+    Soon,
+    /// All is read.
+    Later,
+}
+
+fn between(least_ms: u64, most_ms: u64) -> Duration {
+    Duration::from_millis(rand::rng().random_range(least_ms..=most_ms))
+}
+
+async fn next(hints: &mut Option<ostler_bus::pubsub::Hints>) -> Revision {
+    let Some(open) = hints else { return std::future::pending().await };
+    match open.next().await {
+        Some(revision) => revision,
+        None => {
+            *hints = None;
+            Revision(0)
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! How an executor begins, goes on, and ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostler_bus::{Bus, ConnectError, Pings};
+use ostler_core::workload::DriverKind;
+use ostler_schemas::problem::Problem;
+use ostler_service::Program;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+
+use crate::agent::boot::Parts;
+use crate::agent::{Agent, Message, QUEUE, Queues};
+use crate::beat::Beater;
+use crate::config::{Config, OnStop};
+use crate::driver::process::{Cgroups, Means, Process};
+use crate::driver::sim::Sim;
+use crate::driver::{Drivers, Sink};
+use crate::identity::{KeyError, node_key};
+use crate::join::{Stays, join, leave};
+use crate::journal::{Journal, JournalError};
+use crate::logs::rotate;
+use crate::manifest::Reader;
+use crate::report::{Replaced, Reporter};
+use crate::shared::Shared;
+use crate::site::Site;
+use crate::tell::Outbox;
+use crate::verbs;
+
+/// The connections of an executor.
+#[derive(Debug, Clone)]
+pub struct Buses {
+    /// For everything but beats.
+    pub main: Bus,
+    /// For beats, so that nothing delays them. Many executors in one process may share one.
+    pub beats: Bus,
+}
+
+/// Why an executor ended though nobody had asked it to. Its instances run on.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// Another executor is this node now. Nothing was touched.
+    #[error(transparent)]
+    Replaced(#[from] Replaced),
+    /// The registry will not have this node; asking again would not help.
+    #[error("the registry refuses this node: {0}")]
+    Refused(Problem),
+    /// The journal cannot be used, or another executor uses it.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// There is no node key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The settings of the bus make no sense.
+    #[error(transparent)]
+    Bus(#[from] ConnectError),
+}
+
+/// Runs until the program stops. Beats have a connection of their own.
+pub async fn run(config: Config, bus: Bus, program: Program) -> Result<(), RunError> {
+    let link = async move {
+        let beats = bus.another("executor-beats", Pings::Heartbeat).await?;
+        Ok(Buses { main: bus, beats })
+    };
+    supervise(config, program, link).await
+}
+
+/// Runs until the program stops, on connections that may be shared with others.
+pub async fn run_with(config: Config, buses: Buses, program: Program) -> Result<(), RunError> {
+    supervise(config, program, async { Ok(buses) }).await
+}
+
+/// Runs until the program stops; instances are supervised before the bus is there.
+pub async fn run_connecting(
+    config: Config,
+    bus: ostler_bus::Config,
+    program: Program,
+) -> Result<(), RunError> {
+    let for_link = program.clone();
+    let link = async move {
+        loop {
+            match Bus::connect(&bus, "executor", Pings::Usual, &for_link).await {
+                Ok(main) => {
+                    let beats = main.another("executor-beats", Pings::Heartbeat).await?;
+                    return Ok(Buses { main, beats });
+                }
+                Err(error @ ConnectError::Config(_)) => return Err(error),
+                Err(error) => warn!(%error, "no bus yet, trying again: {error}"),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    supervise(config, program, link).await
+}
+
+/// What the parts of an executor have in common.
+#[derive(Debug, Clone)]
+struct House {
+    config: Arc<Config>,
+    site: Arc<Site>,
+    shared: Arc<Shared>,
+    drivers: Arc<Drivers>,
+    agent: mpsc::Sender<Message>,
+    program: Program,
+}
+
+async fn supervise(
+    config: Config,
+    program: Program,
+    link: impl Future<Output = Result<Buses, ConnectError>>,
+) -> Result<(), RunError> {
+    program.health.set("executor", Err("not admitted yet".to_owned()));
+    let house = open(config, program).await?;
+    let stop = house.program.tasks.stop_token();
+    let mut linked = None;
+    let ended = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        ended = be_a_node(&house, link, &mut linked) => ended,
+    };
+    close(&house, linked, &ended).await;
+    house.program.tasks.stop();
+    ended
+}
+
+/// Takes back what runs and begins to supervise it.
+async fn open(config: Config, program: Program) -> Result<House, RunError> {
+    let mut site = Site::new(&config);
+    let journal = Journal::open(site.data_dir.as_deref()).await?;
+    let (happened_tx, happened) = mpsc::channel(QUEUE);
+    let (agent, messages) = mpsc::channel(QUEUE);
+    let drivers = Arc::new(drivers(&config, &mut site, &happened_tx, &program));
+    let (site, tasks) = (Arc::new(site), program.tasks.clone());
+    let shared = Arc::new(Shared::new(tasks, program.health.clone()));
+    let parts = Parts {
+        site: Arc::clone(&site),
+        drivers: Arc::clone(&drivers),
+        journal,
+        outbox: Outbox::new(config.events),
+        shared: Arc::clone(&shared),
+        happened: happened_tx,
+    };
+    let ended = shared.stop.clone();
+    let (looping, queues) = (Agent::boot(parts).await, Queues { happened, messages });
+    program.tasks.spawn("executor.agent", async move {
+        let _ended = ended.drop_guard();
+        looping.run(queues).await;
+        Ok::<_, RunError>(())
+    });
+    let house = House { config: Arc::new(config), site, shared, drivers, agent, program };
+    begin_rotation(&house);
+    Ok(house)
+}
+
+fn drivers(config: &Config, site: &mut Site, sink: &Sink, program: &Program) -> Drivers {
+    let mut drivers = Drivers::default();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    for kind in &config.drivers {
+        match (kind, &site.data_dir) {
+            (DriverKind::Process, Some(data_dir)) => {
+                let cgroups = Cgroups::detect(&config.cgroup, &site.node);
+                let missing = cgroups.missing();
+                if !missing.is_empty() {
+                    warn!("{missing}");
+                    site.facts.labels.insert("ostler/limits".to_owned(), "none".to_owned());
+                }
+                let means = Means {
+                    data_dir: data_dir.clone(),
+                    cgroups,
+                    max_pids: config.max_pids,
+                    max_files: config.max_files,
+                };
+                let tasks = &program.tasks;
+                let process = Process::new(means, config.start_parallel, sink.clone(), tasks);
+                drivers.process = Some(process);
+            }
+            (DriverKind::Sim, _) => {
+                let sim = Sim::new();
+                program.tasks.spawn_brief(sim.turn(sink.clone()));
+                drivers.sim = Some(sim);
+            }
+            (other, _) => {
+                warn!("driver `{other}` comes with a later version");
+                continue;
+            }
+        }
+        site.facts.drivers.insert(kind.as_str().to_owned(), version.clone());
+    }
+    drivers
+}
+
+fn begin_rotation(house: &House) {
+    let (Some(process), Some(data_dir)) = (house.drivers.process.clone(), &house.site.data_dir)
+    else {
+        return;
+    };
+    let (logs, stop) = (data_dir.join("logs"), house.program.tasks.stop_token());
+    house.program.tasks.spawn_brief(async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(rotate::EVERY) => {}
+            }
+            let (logs, rules) = (logs.clone(), process.log_rules());
+            let rotated = tokio::task::spawn_blocking(move || rotate::all(&logs, &rules)).await;
+            if let Err(error) = rotated {
+                warn!(%error, "output was not rotated: {error}");
+            }
+        }
+    });
+}
+
+/// A connection, an admission, and everything that follows from it. Ends only in trouble.
+async fn be_a_node(
+    house: &House,
+    link: impl Future<Output = Result<Buses, ConnectError>>,
+    linked: &mut Option<Buses>,
+) -> Result<(), RunError> {
+    let key = node_key(house.site.data_dir.as_deref())?;
+    let House { site, shared, agent, program, .. } = house;
+    let stop = program.tasks.stop_token();
+    wait_alone(house);
+    let buses = link.await?;
+    *linked = Some(buses.clone());
+    // The loop has ended only if the program stops.
+    drop(agent.send(Message::Linked(buses.main.clone())).await);
+    let admitted = join(&buses.main, site, &key, shared, &stop).await;
+    let Some(admission) = admitted.map_err(RunError::Refused)? else { return Ok(()) };
+    let (pool, node) = (admission.pool, site.node.clone());
+    let beater = Beater::new(
+        buses.beats.clone(),
+        Arc::clone(site),
+        Arc::clone(shared),
+        Arc::clone(&house.drivers),
+        agent.clone(),
+    );
+    let reader = Reader::new(buses.main.clone(), pool, node, agent.clone(), Arc::clone(shared));
+    for (name, task) in [
+        ("executor.beats", Box::pin(beater.run(stop.clone())) as Task),
+        ("executor.manifest", Box::pin(reader.run(stop.clone()))),
+    ] {
+        program.tasks.spawn(name, async move {
+            task.await;
+            Ok::<_, RunError>(())
+        });
+    }
+    if let Err(error) = verbs::serve(&buses.main, site, shared).await {
+        warn!(%error, "requests to this node are not answered: {error}");
+    }
+    reporter(house, &buses).run(stop).await.map_err(RunError::Replaced)
+}
+
+type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn reporter(house: &House, buses: &Buses) -> Reporter {
+    let interval: Duration = house.config.report_interval.into();
+    let (node, agent) = (house.site.node.clone(), house.agent.clone());
+    let shared = Arc::clone(&house.shared);
+    Reporter::new(buses.main.clone(), node, agent, shared, interval.max(SHORTEST))
+}
+
+/// Reports are never closer together than this.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+/// Without a bus nobody will say what became of instances that died meanwhile.
+fn wait_alone(house: &House) {
+    let (agent, stop) = (house.agent.clone(), house.program.tasks.stop_token());
+    let alone_after: Duration = house.config.alone_after.into();
+    house.program.tasks.spawn_brief(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(alone_after) => drop(agent.send(Message::Alone).await),
+        }
+    });
+}
+
+/// The longest that instances may take to stop with their executor.
+const STOP_WITHIN: Duration = Duration::from_secs(60);
+
+/// Stops instances where that is wanted, says goodbye, ends the loop.
+async fn close(house: &House, linked: Option<Buses>, ended: &Result<(), RunError>) {
+    let replaced = matches!(ended, Err(RunError::Replaced(_)));
+    let mut stays = Stays::Instances;
+    if house.config.on_stop == OnStop::Stop && !replaced {
+        let (reply, halted) = oneshot::channel();
+        drop(house.agent.send(Message::Halt(reply)).await);
+        match tokio::time::timeout(STOP_WITHIN, halted).await {
+            Ok(_) => stays = Stays::Nothing,
+            Err(_) => warn!("instances did not end in time, they are left"),
+        }
+    }
+    if house.drivers.process.is_none() || house.shared.instances() == 0 {
+        stays = Stays::Nothing;
+    }
+    let epoch = house.shared.epoch();
+    if let Some(buses) = linked.filter(|_| !replaced && epoch.0 > 0) {
+        if buses.main.state().borrow().up {
+            leave(&buses.main, &house.site, epoch, stays).await;
+        }
+    }
+    let (reply, quit) = oneshot::channel();
+    if house.agent.send(Message::Quit(reply)).await.is_ok() {
+        drop(quit.await);
+    }
+    info!("node {} goes, {} instances stay", house.site.node, house.shared.instances());
+}

@@ -1,0 +1,109 @@
+//! What the executor's tasks may look at without asking its loop.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use ostler_core::id::{Epoch, Revision};
+use ostler_core::node::Use;
+use ostler_service::{Health, Tasks};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::driver::Happened;
+
+/// Shared by all tasks of one executor.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where tasks are run.
+    pub tasks: Tasks,
+    /// Cancelled when the loop has ended.
+    pub stop: CancellationToken,
+    /// Somebody wants the manifest to be read again.
+    pub sync: Notify,
+    health: Health,
+    epoch: AtomicU64,
+    applied: AtomicU64,
+    instances: AtomicU32,
+    used: Mutex<Option<Use>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Shared {
+    /// For a program with these tasks and this health.
+    #[must_use]
+    pub fn new(tasks: Tasks, health: Health) -> Self {
+        Self {
+            tasks,
+            stop: CancellationToken::new(),
+            sync: Notify::new(),
+            health,
+            epoch: AtomicU64::new(0),
+            applied: AtomicU64::new(0),
+            instances: AtomicU32::new(0),
+            used: Mutex::new(None),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// Which life of the node's executor this is; 0 before it was admitted.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    /// It was admitted.
+    pub fn admitted(&self, epoch: Epoch) {
+        self.epoch.store(epoch.0, Ordering::Release);
+        self.health.set("executor", Ok(()));
+    }
+
+    /// It is not admitted, or not any more.
+    pub fn not_admitted(&self, why: &str) {
+        self.health.set("executor", Err(why.to_owned()));
+    }
+
+    /// The manifest revision that is applied.
+    pub fn applied(&self) -> Revision {
+        Revision(self.applied.load(Ordering::Acquire))
+    }
+
+    /// How many instances have not ended.
+    pub fn instances(&self) -> u32 {
+        self.instances.load(Ordering::Acquire)
+    }
+
+    /// The host's live use, as last measured.
+    pub fn used(&self) -> Option<Use> {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The host's live use was measured.
+    pub fn measured(&self, used: Use) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some(used);
+    }
+
+    /// Something is not as it was last reported.
+    pub fn changed(&self, applied: Revision, instances: u32) {
+        self.applied.store(applied.0, Ordering::Release);
+        self.instances.store(instances, Ordering::Release);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Wakes whoever reports.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Whether the journal can be written.
+    pub fn journal(&self, state: Result<(), String>) {
+        self.health.set("journal", state);
+    }
+
+    /// Puts something into the loop's own queue, from within the loop.
+    pub fn later(&self, happened: Happened, sink: &mpsc::Sender<Happened>) {
+        let sink = sink.clone();
+        self.tasks.spawn_brief(async move {
+            // The loop has ended when nobody listens.
+            drop(sink.send(happened).await);
+        });
+    }
+}

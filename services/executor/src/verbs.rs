@@ -1,0 +1,105 @@
+//! What an executor answers: `ping`, `sync`, `logs`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostler_bus::pubsub::SendError;
+use ostler_bus::{Bus, Caller};
+use ostler_core::id::InstanceId;
+use ostler_schemas::pb;
+use ostler_schemas::problem::{Code, Problem};
+
+use crate::driver::process::log_dir;
+use crate::logs::follow::{Ends, Follow, Followed, publish};
+use crate::logs::{Ask, STREAMS, tail};
+use crate::shared::Shared;
+use crate::site::Site;
+
+/// At most so many bytes of output in an answer, unless less is asked for.
+const MOST_BYTES: u32 = 512 * 1024;
+
+/// Begins to answer; ends when the program stops.
+pub async fn serve(bus: &Bus, site: &Arc<Site>, shared: &Arc<Shared>) -> Result<(), SendError> {
+    let (of_ping, to_ping) = (Arc::clone(site), Arc::clone(shared));
+    let to_sync = Arc::clone(shared);
+    let desk = Desk {
+        bus: bus.clone(),
+        site: Arc::clone(site),
+        shared: Arc::clone(shared),
+        followed: Followed::default(),
+    };
+    bus.serve_node(&site.node)
+        .on::<pb::Ping, _, _>(move |_: Caller, _| {
+            let (node, epoch) = (of_ping.node.to_string(), to_ping.epoch().0);
+            async move { Ok(pb::Pong { node, epoch }) }
+        })
+        .on::<pb::Sync, _, _>(move |_: Caller, _| {
+            to_sync.sync.notify_one();
+            async { Ok(pb::SyncReply {}) }
+        })
+        .on::<pb::Logs, _, _>(move |_: Caller, ask| {
+            let desk = desk.clone();
+            async move { desk.logs(ask).await }
+        })
+        .start()
+        .await
+}
+
+/// Answers questions for output.
+#[derive(Debug, Clone)]
+struct Desk {
+    bus: Bus,
+    site: Arc<Site>,
+    shared: Arc<Shared>,
+    followed: Followed,
+}
+
+impl Desk {
+    async fn logs(&self, ask: pb::Logs) -> Result<pb::LogsReply, Problem> {
+        let id: InstanceId = ask
+            .instance
+            .parse()
+            .map_err(|error| Problem::new(Code::Invalid, format!("`instance`: {error}")))?;
+        if !ask.stream.is_empty() && !STREAMS.contains(&ask.stream.as_str()) {
+            let what = format!("`stream` is one of {} or empty", STREAMS.join(", "));
+            return Err(Problem::new(Code::Invalid, what));
+        }
+        let dir = self.dir(id)?;
+        let follow = (ask.follow_ms > 0).then(|| Duration::from_millis(ask.follow_ms));
+        let (follow, ends) = match follow.map(|wanted| self.followed.ask(id, wanted)) {
+            Some(Follow::Begin) => (true, Ends::now(&dir, "")),
+            Some(Follow::GoesOn) | None => (false, Ends::now(&dir, "none")),
+        };
+        if follow {
+            let (bus, node) = (self.bus.clone(), self.site.node.clone());
+            let (followed, stop) = (self.followed.clone(), self.shared.tasks.stop_token());
+            self.shared.tasks.spawn_brief(async move {
+                tokio::select! {
+                    () = publish(bus, node, id, ends, followed) => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
+        read(dir, ask).await
+    }
+
+    fn dir(&self, id: InstanceId) -> Result<PathBuf, Problem> {
+        let none = || Problem::new(Code::NotFound, format!("no output of instance {id} is here"));
+        let data_dir = self.site.data_dir.as_ref().ok_or_else(none)?;
+        let dir = log_dir(data_dir, id);
+        if dir.is_dir() { Ok(dir) } else { Err(none()) }
+    }
+}
+
+async fn read(dir: PathBuf, ask: pb::Logs) -> Result<pb::LogsReply, Problem> {
+    let given = |asked: u32, usual: u32| if asked == 0 { usual } else { asked };
+    let lines = usize::try_from(given(ask.tail, 100)).unwrap_or(usize::MAX);
+    let bytes = u64::from(given(ask.max_bytes, MOST_BYTES).min(MOST_BYTES));
+    let shares = if ask.stream.is_empty() { 2 } else { 1 };
+    let read = tokio::task::spawn_blocking(move || {
+        tail(&dir, Ask { stream: &ask.stream, lines, bytes: bytes / shares })
+    });
+    let tail = read.await.map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+    Ok(pb::LogsReply { lines: tail.lines, truncated: tail.truncated })
+}
