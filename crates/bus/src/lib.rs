@@ -16,6 +16,7 @@ pub mod lease;
 pub mod provision;
 pub mod pubsub;
 pub mod rpc;
+pub mod server;
 pub mod stream;
 pub mod watch;
 

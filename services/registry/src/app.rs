@@ -1,0 +1,72 @@
+//! What every handler has: the bus, the index, history, and whether this replica leads.
+
+use std::sync::Arc;
+
+use ostler_bus::{Bus, Caller};
+use ostler_core::id::{PoolName, Revision};
+use ostler_core::time::Timestamp;
+use ostler_schemas::bucket::Bucket;
+use ostler_schemas::pb;
+use ostler_schemas::problem::Problem;
+
+use crate::index::Index;
+use crate::lead::Lead;
+use crate::refusal::invalid;
+use crate::store::Store;
+
+/// What every handler has.
+pub struct App {
+    /// The bus.
+    pub bus: Bus,
+    /// The live index.
+    pub index: Index,
+    /// What happened, in SQL.
+    pub history: Store,
+    /// Whether this replica leads.
+    pub lead: Lead,
+    /// What tells it from other replicas.
+    pub replica: String,
+}
+
+/// Shared by all handlers.
+pub type Shared = Arc<App>;
+
+impl App {
+    /// Pool time.
+    pub fn now(&self) -> Timestamp {
+        self.bus.pool_time()
+    }
+
+    /// Whether there is such a pool.
+    pub fn check_pool(&self, pool: &PoolName) -> Result<(), Problem> {
+        let pools = &self.bus.config().pools;
+        if pools.contains(pool) {
+            return Ok(());
+        }
+        let known: Vec<_> = pools.iter().map(PoolName::as_str).collect();
+        Err(invalid("pool", format!("there is no pool `{pool}`, only {}", known.join(", "))))
+    }
+
+    /// Waits until the index has seen everything that the pool's scheduler has committed so far.
+    pub async fn see_placements(&self, pool: &PoolName) -> Result<(), Problem> {
+        let bucket = Bucket::Placements(pool.clone());
+        let last = self.bus.last_revision(&bucket).await.map_err(crate::refusal::unread)?;
+        self.index.wait_for(&bucket, last).await;
+        Ok(())
+    }
+
+    /// Waits until lists show what was written.
+    pub async fn see(&self, bucket: &Bucket, revision: Revision) {
+        self.index.wait_for(bucket, revision).await;
+    }
+
+    /// Tells the world what the caller did.
+    pub fn tell(&self, caller: &Caller, event: pb::Event) {
+        self.bus.emit(pb::Event {
+            source: "registry".to_owned(),
+            actor: caller.actor.clone(),
+            trace_id: caller.trace_id.clone(),
+            ..event
+        });
+    }
+}

@@ -1,0 +1,151 @@
+//! Orders to the scheduler that are not a specification, and what became of them.
+
+use ostler_bus::Caller;
+use ostler_core::command::{Command, Order};
+use ostler_core::id::{NodeName, PoolName};
+use ostler_schemas::bucket::{Bucket, CommandKey, HeadKey};
+use ostler_schemas::pb;
+use ostler_schemas::problem::Problem;
+
+use crate::app::{App, Shared};
+use crate::index::{command_view, limit};
+use crate::refusal::{conflict, invalid, not_found, unread, unwritten};
+
+impl App {
+    fn command(&self, caller: &Caller, pool: &PoolName, order: Order) -> Command {
+        Command {
+            id: ulid::Ulid::from_parts(self.now().as_millis(), rand::random()).to_string(),
+            pool: pool.clone(),
+            order,
+            actor: caller.actor.clone(),
+            at: self.now(),
+        }
+    }
+
+    /// What an order would look like; it is not sent.
+    pub fn unsent(&self, caller: &Caller, pool: &PoolName, order: Order) -> pb::CommandView {
+        let command = self.command(caller, pool, order);
+        pb::CommandView { id: String::new(), ..command_view(&command, None) }
+    }
+
+    /// Sends an order to a pool's scheduler. Asked again it is another one: orders say what is to
+    /// be so, and doing one twice does no harm.
+    pub async fn order(
+        &self,
+        caller: &Caller,
+        pool: &PoolName,
+        order: Order,
+    ) -> Result<pb::CommandView, Problem> {
+        let command = self.command(caller, pool, order);
+        let key = CommandKey((pool.clone(), command.id.clone()));
+        let revision = self.bus.put(&key, &command).await.map_err(unwritten)?;
+        self.see(&Bucket::Commands, revision).await;
+        Ok(command_view(&command, None))
+    }
+}
+
+/// `instance.get`
+pub async fn instance(
+    app: Shared,
+    _: Caller,
+    request: pb::InstanceGet,
+) -> Result<pb::InstanceView, Problem> {
+    app.index.read(|picture| picture.instance(&request.id))
+}
+
+/// `instance.list`
+pub async fn instances(
+    app: Shared,
+    _: Caller,
+    request: pb::InstanceList,
+) -> Result<pb::InstanceListReply, Problem> {
+    let (filter, limit) = (crate::index::InstanceFilter::read(&request)?, limit(request.limit)?);
+    let pools = app.bus.config().pools.iter().cloned().map(Bucket::Placements);
+    let revision = pools.map(|bucket| app.index.revision(&bucket).0).max().unwrap_or_default();
+    let page = app.index.read(|picture| picture.instances(&filter, &request.cursor, limit))?;
+    Ok(pb::InstanceListReply { items: page.items, next_cursor: page.next, revision })
+}
+
+/// `instance.stop`: its slot is filled again.
+pub async fn stop(
+    app: Shared,
+    caller: Caller,
+    request: pb::InstanceStop,
+) -> Result<pb::CommandView, Problem> {
+    let place = app.index.read(|picture| picture.whereabouts(&request.id))?;
+    app.order(&caller, &place.pool, Order::StopInstance { instance: place.id }).await
+}
+
+/// `instance.restart`
+pub async fn restart(
+    app: Shared,
+    caller: Caller,
+    request: pb::InstanceRestart,
+) -> Result<pb::CommandView, Problem> {
+    let place = app.index.read(|picture| picture.whereabouts(&request.id))?;
+    app.order(&caller, &place.pool, Order::RestartInstance { instance: place.id }).await
+}
+
+/// `instance.move`
+pub async fn relocate(
+    app: Shared,
+    caller: Caller,
+    request: pb::InstanceMove,
+) -> Result<pb::CommandView, Problem> {
+    let place = app.index.read(|picture| picture.whereabouts(&request.id))?;
+    let node = match request.node.as_str() {
+        "" => None,
+        text => Some(target(&app, text, &place.pool)?),
+    };
+    if node.as_ref() == Some(&place.node) {
+        return Err(conflict(format!("`{}` is on `{}` already", place.id, place.node)));
+    }
+    app.order(&caller, &place.pool, Order::MoveInstance { instance: place.id, node }).await
+}
+
+/// A node that an instance of this pool can be moved to.
+fn target(app: &App, text: &str, pool: &PoolName) -> Result<NodeName, Problem> {
+    let name: NodeName = text
+        .parse()
+        .map_err(|error: ostler_core::id::IdError| invalid("node", error.to_string()))?;
+    let found = app.index.read(|picture| picture.node(&name).map(|(node, _)| node.pool.clone()));
+    match found {
+        None => Err(not_found("node", name)),
+        Some(other) if other != *pool => {
+            Err(conflict(format!("`{name}` is in pool `{other}`, the instance in `{pool}`")))
+        }
+        Some(_) => Ok(name),
+    }
+}
+
+/// `workload.promote`: take the canaries' version for all.
+pub async fn promote(
+    app: Shared,
+    caller: Caller,
+    request: pb::WorkloadPromote,
+) -> Result<pb::CommandView, Problem> {
+    let key = crate::workload::key(&request.namespace, &request.name)?;
+    let head = app.bus.get(&HeadKey(key.clone())).await.map_err(unread)?;
+    let head = head.ok_or_else(|| not_found("workload", &key))?.value;
+    let order = Order::Promote { workload: key.to_string() };
+    app.order(&caller, &head.spec.pool, order).await
+}
+
+/// `command.get`
+pub async fn get(
+    app: Shared,
+    _: Caller,
+    request: pb::CommandGet,
+) -> Result<pb::CommandView, Problem> {
+    app.index.read(|picture| picture.command(&request.id))
+}
+
+/// `command.list`: the newest first.
+pub async fn list(
+    app: Shared,
+    _: Caller,
+    request: pb::CommandList,
+) -> Result<pb::CommandListReply, Problem> {
+    let limit = limit(request.limit)?;
+    Ok(pb::CommandListReply { items: app.index.read(|picture| picture.commands(limit)) })
+}

@@ -1,0 +1,112 @@
+//! What only the leader does, over and over: forgets what has ended, removes what is empty.
+//!
+//! Level-triggered: each round looks at what is there, so a duty that was missed is done later.
+
+use std::time::Duration;
+
+use ostler_bus::{Caller, WriteError};
+use ostler_core::head::Head;
+use ostler_core::id::{NodeName, Revision, Version};
+use ostler_core::time::Span;
+use ostler_schemas::bucket::{HeadKey, NodeKey, VersionKey};
+use ostler_schemas::pb;
+use ostler_schemas::problem::Problem;
+use tracing::{info, warn};
+
+use crate::app::{App, Shared};
+use crate::refusal::{unread, unwritten};
+
+/// Between two rounds.
+const ROUND: Duration = Duration::from_millis(500);
+/// A deleted head stays at least so long: a scheduler that had not heard of the deletion when it
+/// committed last has been seen by then.
+const LINGER: Span = Span::from_secs(2);
+
+/// Begins the rounds, for as long as the program runs.
+pub fn begin(app: &Shared) {
+    let app = app.clone();
+    let tasks = app.bus.program().tasks.clone();
+    let stop = tasks.stop_token();
+    tasks.spawn("duties", async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok::<(), &str>(()),
+                () = tokio::time::sleep(ROUND) => {}
+            }
+            if app.lead.holds() {
+                app.round().await;
+            }
+        }
+    });
+}
+
+impl App {
+    async fn round(&self) {
+        for (head, revision) in self.index.read(crate::index::Picture::ended) {
+            if let Err(problem) = self.forget(&head, revision).await {
+                let key = head.key();
+                warn!(error = %problem, "`{key}` has ended and is forgotten later: {problem}");
+            }
+        }
+        for (node, _) in self.index.read(crate::index::Picture::removable) {
+            if let Err(problem) = self.remove(&node).await {
+                warn!(error = %problem, "node {node} is empty and is removed later: {problem}");
+            }
+        }
+    }
+
+    /// Purges a deleted head of which the scheduler has left nothing; its versions first.
+    async fn forget(&self, head: &Head, revision: Revision) -> Result<(), Problem> {
+        let key = head.key();
+        if self.now().since(head.updated_at) < LINGER {
+            return Ok(());
+        }
+        self.see_placements(&head.spec.pool).await?;
+        let ended = self.index.read(crate::index::Picture::ended);
+        if !ended.iter().any(|(other, at)| other.key() == key && *at == revision) {
+            return Ok(());
+        }
+        for version in 1..=head.version.0 {
+            let key = VersionKey((key.clone(), Version(version)));
+            if let Some(entry) = self.bus.get(&key).await.map_err(unread)? {
+                self.bus.delete(&key, entry.revision).await.map_err(unwritten)?;
+            }
+        }
+        self.bus.delete(&HeadKey(key.clone()), revision).await.map_err(unwritten)?;
+        info!("workload {key} has ended and is forgotten");
+        let event = pb::Event {
+            kind: "workload.ended".to_owned(),
+            namespace: key.namespace.to_string(),
+            workload: key.name.to_string(),
+            version: head.version.0,
+            ..Default::default()
+        };
+        self.tell(&Caller::program("registry"), event);
+        Ok(())
+    }
+
+    /// Removes a node that was to be removed by force and is empty now.
+    async fn remove(&self, name: &NodeName) -> Result<(), Problem> {
+        let Some(entry) = self.bus.get(&NodeKey(name.clone())).await.map_err(unread)? else {
+            return Ok(());
+        };
+        self.see_placements(&entry.value.pool).await?;
+        let empty = self.index.read(|picture| picture.instances_on(name)) == 0;
+        if !entry.value.kept.removing || !empty {
+            return Ok(());
+        }
+        match self.bus.delete(&NodeKey(name.clone()), entry.revision).await {
+            Ok(()) => {}
+            Err(WriteError::Conflict { .. }) => return Ok(()),
+            Err(other) => return Err(unwritten(other)),
+        }
+        info!("node {name} is empty and was removed");
+        let event = pb::Event {
+            kind: "node.removed".to_owned(),
+            node: name.to_string(),
+            ..Default::default()
+        };
+        self.tell(&Caller::program("registry"), event);
+        Ok(())
+    }
+}

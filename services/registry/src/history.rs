@@ -1,0 +1,137 @@
+//! Fills history from the stream of events, exactly once by its sequence, and answers from it.
+
+use std::time::Duration;
+
+use ostler_bus::{Bus, Caller, EventEntry, EventReader};
+use ostler_core::id::Revision;
+use ostler_schemas::pb;
+use ostler_schemas::problem::Problem;
+use tracing::{debug, info, warn};
+
+use crate::app::Shared;
+use crate::index::limit;
+use crate::refusal::internal;
+use crate::store::{AppendError, Query, Store};
+
+/// At most so many events in one transaction.
+const BATCH: usize = 500;
+/// Between two tries.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The part of the program's health.
+const PART: &str = "history";
+
+/// Begins to fill, for as long as the program runs: a private database by every replica, a shared
+/// one by the leader.
+pub fn begin(app: &Shared) {
+    let app = app.clone();
+    let tasks = app.bus.program().tasks.clone();
+    let stop = tasks.stop_token();
+    tasks.spawn("history", async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = fill(&app) => {}
+        }
+        Ok::<(), &str>(())
+    });
+}
+
+async fn fill(app: &Shared) {
+    let shared = !app.history.is_private();
+    loop {
+        if shared {
+            app.lead.gained().await;
+        }
+        let health = &app.bus.program().health;
+        match begin_reading(app).await {
+            Ok((position, reader)) => {
+                health.set(PART, Ok(()));
+                if let Err(cause) = go_on(app, position, reader, shared).await {
+                    debug!(error = %cause, "history begins anew: {cause}");
+                }
+            }
+            Err(cause) => {
+                warn!(error = %cause, "history cannot be filled: {cause}");
+                health.set(PART, Err(cause));
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn begin_reading(app: &Shared) -> Result<(Revision, EventReader), String> {
+    let incarnation = app.bus.incarnation().await.map_err(|error| error.to_string())?;
+    let position = app.history.position(incarnation).await.map_err(|error| error.to_string())?;
+    info!(after = position.0, "history is filled from event {position} on");
+    Ok((position, app.bus.events_from(position)))
+}
+
+async fn go_on(
+    app: &Shared,
+    mut position: Revision,
+    mut reader: EventReader,
+    shared: bool,
+) -> Result<(), AppendError> {
+    while let Some(first) = reader.next().await {
+        if shared && !app.lead.holds() {
+            return Ok(());
+        }
+        let mut batch = vec![first];
+        while batch.len() < BATCH
+            && let Some(next) = reader.try_next()
+        {
+            batch.push(next);
+        }
+        let upto = batch.last().map_or(position, |entry| entry.sequence);
+        let events: Vec<_> = batch.into_iter().filter_map(readable).collect();
+        app.history.append(position, &events, upto).await?;
+        position = upto;
+    }
+    Ok(())
+}
+
+fn readable(entry: EventEntry) -> Option<(Revision, pb::Event)> {
+    let EventEntry { sequence, event, .. } = entry;
+    match event {
+        Ok(event) => Some((sequence, event)),
+        Err(cause) => {
+            warn!(sequence = sequence.0, error = %cause, "event {sequence} cannot be read");
+            None
+        }
+    }
+}
+
+/// `event.list`
+pub async fn events(
+    app: Shared,
+    _: Caller,
+    request: pb::EventList,
+) -> Result<pb::EventListReply, Problem> {
+    let limit = limit(request.limit)?;
+    let (namespace, workload) = match request.workload.split_once('/') {
+        Some((namespace, workload)) => (namespace.to_owned(), workload.to_owned()),
+        None => (String::new(), request.workload.clone()),
+    };
+    let query = Query {
+        since: Revision(request.since),
+        kind: request.kind,
+        namespace,
+        workload,
+        node: request.node,
+        instance: request.instance,
+        limit: u32::try_from(limit).unwrap_or(u32::MAX),
+        newest: request.newest,
+    };
+    let items = app.history.events(&query).await.map_err(internal)?;
+    Ok(pb::EventListReply { items })
+}
+
+/// Opens history, which must be there before anything else starts.
+pub async fn open(address: &str, bus: &Bus) -> Result<Store, crate::store::OpenError> {
+    let store = Store::open(address).await?;
+    let (closing, stop) = (store.clone(), bus.program().tasks.stop_token());
+    bus.program().tasks.spawn_brief(async move {
+        stop.cancelled().await;
+        closing.close().await;
+    });
+    Ok(store)
+}

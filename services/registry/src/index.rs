@@ -1,0 +1,153 @@
+//! The live index: everything in the buckets, in memory, from which lists are answered.
+//!
+//! Written by one task a bucket, read under a lock that is never held across an await. It is a view:
+//! a value that cannot be read leaves it as it was, and nothing is decided from what it lacks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use ostler_bus::{Bus, ReadError};
+use ostler_core::id::Revision;
+use ostler_schemas::bucket::Bucket;
+use prometheus::IntCounter;
+use tokio::sync::{mpsc, watch};
+
+mod fact;
+mod filter;
+mod follow;
+mod page;
+mod picture;
+mod placements;
+mod read;
+mod row;
+mod table;
+mod tally;
+mod view;
+
+pub use fact::{Fact, Learned};
+pub use filter::{InstanceFilter, Labels, NodeFilter};
+pub use page::limit;
+pub use picture::Picture;
+pub use read::Census;
+pub use view::{command_view, rfc3339};
+
+/// How far the index is in one bucket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Reached {
+    revision: Revision,
+    caught_up: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    picture: RwLock<Picture>,
+    reached: BTreeMap<Bucket, watch::Sender<Reached>>,
+    /// Where records of nodes are told besides.
+    nodes: mpsc::Sender<Learned>,
+    unreadable: IntCounter,
+}
+
+/// The live index. Cheap to clone; all clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Index {
+    shared: Arc<Shared>,
+}
+
+/// How long an answer waits for the index to see what was just written.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+impl Index {
+    /// An index that follows every bucket which the registry answers from. Records of nodes are
+    /// told to `nodes` besides.
+    pub async fn follow(bus: &Bus, nodes: mpsc::Sender<Learned>) -> Result<Self, ReadError> {
+        let mut buckets = vec![Bucket::Workloads, Bucket::Nodes, Bucket::Reports, Bucket::Commands];
+        buckets.extend(bus.config().pools.iter().cloned().map(Bucket::Placements));
+        let channel = |bucket: &Bucket| (bucket.clone(), watch::Sender::default());
+        let index = Self {
+            shared: Arc::new(Shared {
+                picture: RwLock::default(),
+                reached: buckets.iter().map(channel).collect(),
+                nodes,
+                unreadable: unreadable(bus),
+            }),
+        };
+        for bucket in buckets {
+            follow::follow(bus, bucket, &index).await?;
+        }
+        Ok(index)
+    }
+
+    /// Reads the picture.
+    pub fn read<T>(&self, read: impl FnOnce(&Picture) -> T) -> T {
+        read(&self.shared.picture.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes in one fact.
+    pub fn learn(&self, learned: Learned) {
+        self.shared.picture.write().unwrap_or_else(PoisonError::into_inner).learn(learned);
+    }
+
+    async fn tell(&self, learned: Learned) {
+        let node = matches!(learned.fact, Fact::Node(..)).then(|| learned.clone());
+        self.learn(learned);
+        if let Some(node) = node {
+            // Nobody listens any more when the program stops.
+            drop(self.shared.nodes.send(node).await);
+        }
+    }
+
+    fn reach(&self, bucket: &Bucket, revision: Revision, caught_up: bool) {
+        if let Some(reached) = self.shared.reached.get(bucket) {
+            reached.send_modify(|reached| {
+                reached.revision = reached.revision.max(revision);
+                reached.caught_up |= caught_up;
+            });
+        }
+    }
+
+    /// Waits until everything that was in the buckets at the start has been told.
+    pub async fn caught_up(&self) {
+        for reached in self.shared.reached.values() {
+            // The sender lives as long as `self`.
+            drop(reached.subscribe().wait_for(|reached| reached.caught_up).await);
+        }
+    }
+
+    /// Waits until this revision of a bucket has been told, but no longer than a second: then
+    /// lists show what was just written.
+    pub async fn wait_for(&self, bucket: &Bucket, revision: Revision) {
+        let Some(reached) = self.shared.reached.get(bucket) else { return };
+        let mut reached = reached.subscribe();
+        let there = reached.wait_for(|reached| reached.revision >= revision);
+        // The write stands whether or not the index is late.
+        drop(tokio::time::timeout(CATCH_UP, there).await);
+    }
+
+    /// How far the index is in a bucket.
+    #[must_use]
+    pub fn revision(&self, bucket: &Bucket) -> Revision {
+        self.shared.reached.get(bucket).map_or(Revision(0), |reached| reached.borrow().revision)
+    }
+
+    fn count_unreadable(&self) {
+        self.shared.unreadable.inc();
+    }
+
+    /// How many values could not be read.
+    #[must_use]
+    pub fn unreadable(&self) -> u64 {
+        self.shared.unreadable.get()
+    }
+}
+
+fn unreadable(bus: &Bus) -> IntCounter {
+    let counter = IntCounter::new(
+        "ostler_registry_unreadable_values_total",
+        "values in the buckets that could not be read",
+    )
+    .expect("the name and the help are right");
+    // A second registry in one program counts for itself.
+    drop(bus.program().metrics.register(Box::new(counter.clone())));
+    counter
+}

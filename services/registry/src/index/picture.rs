@@ -1,0 +1,120 @@
+//! The picture of the fleet that lists and reads are answered from: one owner, facts in, no I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ostler_core::command::{Command, Outcome};
+use ostler_core::head::Head;
+use ostler_core::id::{NodeName, PoolName, Revision, WorkloadKey};
+use ostler_core::instance::Status;
+use ostler_core::node::{Heartbeat, Node};
+use ostler_core::reconcile::Progress;
+use ostler_core::resources::Resources;
+use ostler_core::time::Timestamp;
+use ostler_schemas::bucket::TermRecord;
+
+use super::fact::{Fact, Learned};
+use super::row::{Id, Row};
+use super::table::Table;
+use super::tally::Tallies;
+
+/// A node as it is known.
+#[derive(Debug, Default)]
+pub(super) struct NodeRow {
+    pub(super) record: Option<(Box<Node>, Revision)>,
+    pub(super) beat: Option<(Heartbeat, Timestamp)>,
+    /// What its manifest names, by id.
+    pub(super) instances: Vec<Id>,
+    /// What those occupy.
+    pub(super) asked: Resources,
+    /// What it reported of instances that no manifest names (yet), by id.
+    pub(super) orphans: Vec<Status>,
+}
+
+/// A workload as it is known.
+#[derive(Debug, Default)]
+pub(super) struct WorkloadRow {
+    pub(super) head: Option<(Box<Head>, Revision)>,
+    pub(super) progress: Option<Box<Progress>>,
+    pub(super) instances: BTreeSet<Id>,
+    pub(super) tallies: Tallies,
+}
+
+/// Everything that is known of the fleet.
+#[derive(Debug, Default)]
+pub struct Picture {
+    pub(super) nodes: Table<NodeName, NodeRow>,
+    pub(super) workloads: Table<WorkloadKey, WorkloadRow>,
+    pub(super) instances: BTreeMap<Id, Row>,
+    /// By id, which sorts by time.
+    pub(super) commands: BTreeMap<String, Box<Command>>,
+    pub(super) outcomes: BTreeMap<PoolName, BTreeMap<String, Outcome>>,
+    pub(super) terms: BTreeMap<PoolName, TermRecord>,
+}
+
+impl Picture {
+    /// Takes in one fact.
+    pub fn learn(&mut self, Learned { fact, revision }: Learned) {
+        match fact {
+            Fact::Head(key, head) => {
+                self.workloads.entry(&key).head = head.map(|head| (head, revision));
+                self.tidy_workload(&key);
+            }
+            Fact::Progress(key, progress) => {
+                self.workloads.entry(&key).progress = progress;
+                self.tidy_workload(&key);
+            }
+            Fact::Node(name, node) => {
+                self.nodes.entry(&name).record = node.map(|node| (node, revision));
+                self.tidy_node(&name);
+            }
+            Fact::Manifest(name, manifest) => self.learn_manifest(&name, manifest),
+            Fact::Report(name, report) => self.learn_report(&name, report.unwrap_or_default()),
+            Fact::Beat(beat, at) => {
+                let number = self.nodes.number(&beat.node);
+                let row = number.map(|number| self.nodes.row_mut(number));
+                let epoch = |row: &NodeRow| row.record.as_ref().map(|(node, _)| node.epoch);
+                // A beat of an earlier life says nothing of this one.
+                if let Some(row) = row.filter(|row| epoch(row) == Some(beat.epoch)) {
+                    row.beat = Some((beat, at));
+                }
+            }
+            Fact::Command(id, command) => {
+                match command {
+                    Some(command) => self.commands.insert(id, command),
+                    None => self.commands.remove(&id),
+                };
+            }
+            Fact::Outcomes(pool, outcomes) => {
+                let by_id = outcomes.into_iter().map(|outcome| (outcome.id.clone(), outcome));
+                self.outcomes.insert(pool, by_id.collect());
+            }
+            Fact::Term(pool, term) => {
+                match term {
+                    Some(term) => self.terms.insert(pool, term),
+                    None => self.terms.remove(&pool),
+                };
+            }
+        }
+    }
+
+    /// Forgets a workload of which nothing is known any more.
+    pub(super) fn tidy_workload(&mut self, key: &WorkloadKey) {
+        let empty = self.workloads.find(key).is_some_and(|row| {
+            row.head.is_none() && row.progress.is_none() && row.instances.is_empty()
+        });
+        if empty {
+            self.workloads.remove(key);
+        }
+    }
+
+    /// Forgets a node of which nothing is known any more.
+    pub(super) fn tidy_node(&mut self, name: &NodeName) {
+        let empty = self
+            .nodes
+            .find(name)
+            .is_some_and(|row| row.record.is_none() && row.instances.is_empty());
+        if empty {
+            self.nodes.remove(name);
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! What the index is asked.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Included, Unbounded};
+
+use ostler_core::head::Head;
+use ostler_core::id::{InstanceId, NodeName, PoolName, Revision, WorkloadKey};
+use ostler_core::node::Node;
+use ostler_schemas::pb;
+use ostler_schemas::problem::{Code, Problem};
+
+use super::filter::{InstanceFilter, Labels, NodeFilter};
+use super::page::Page;
+use super::picture::{NodeRow, Picture, WorkloadRow};
+use super::row::{Id, Row};
+use super::view::command_view;
+use crate::refusal::{invalid, not_found};
+
+/// Where an instance is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// Which one.
+    pub id: InstanceId,
+    /// Whose scheduler decides about it.
+    pub pool: PoolName,
+    /// Of which workload.
+    pub workload: WorkloadKey,
+    /// Where.
+    pub node: NodeName,
+}
+
+/// Counts of the fleet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Nodes by liveness, and by what the operator wants where that is not `active`.
+    pub nodes: BTreeMap<String, u32>,
+    /// Workloads by how they stand.
+    pub workloads: BTreeMap<String, u32>,
+    /// Instances by observed state.
+    pub instances: BTreeMap<String, u32>,
+    /// What a person should look at.
+    pub warnings: Vec<String>,
+    /// Who leads which pool.
+    pub leaders: BTreeMap<String, String>,
+}
+
+impl Picture {
+    /// The one instance whose id begins with `prefix`.
+    fn find_instance(&self, prefix: &str) -> Result<(InstanceId, &Row), Problem> {
+        let (low, high) = bounds(prefix)?;
+        let mut found = self.instances.range((Included(Id::from(low)), Included(Id::from(high))));
+        match (found.next(), found.next()) {
+            (None, _) => Err(not_found("instance", prefix)),
+            (Some((id, row)), None) => Ok(((*id).into(), row)),
+            (Some(_), Some(_)) => {
+                let more = found.count() + 2;
+                let detail = format!("`{prefix}` is the beginning of {more} instance ids");
+                Err(Problem::new(Code::Conflict, detail))
+            }
+        }
+    }
+
+    /// The instance whose id begins with this, if there is just one.
+    pub fn instance(&self, prefix: &str) -> Result<pb::InstanceView, Problem> {
+        self.find_instance(prefix).map(|(id, row)| self.instance_view(id, row))
+    }
+
+    /// Where the instance is whose id begins with this.
+    pub fn whereabouts(&self, prefix: &str) -> Result<Whereabouts, Problem> {
+        let (id, row) = self.find_instance(prefix)?;
+        let (node, workload) = (self.node_name(row).clone(), self.workload_key(row).clone());
+        let record = self.nodes.row(row.node).record.as_ref();
+        let pool = record.map(|(node, _)| node.pool.clone()).or_else(|| {
+            let head = self.workloads.row(row.workload).head.as_ref();
+            head.map(|(head, _)| head.spec.pool.clone())
+        });
+        Ok(Whereabouts { id, pool: pool.unwrap_or_default(), workload, node })
+    }
+
+    /// Instances by id, which is by age.
+    pub fn instances(
+        &self,
+        filter: &InstanceFilter,
+        cursor: &str,
+        limit: usize,
+    ) -> Result<Page<pb::InstanceView>, Problem> {
+        let after = match cursor {
+            "" => Unbounded,
+            id => match id.parse::<InstanceId>() {
+                Ok(id) => Excluded(Id::from(id)),
+                Err(_) => return Err(invalid("cursor", "it is of no earlier page")),
+            },
+        };
+        let matching = self.candidates(filter, after).filter(|(_, row)| self.matches(filter, row));
+        let items = matching.map(|(id, row)| {
+            let id = InstanceId::from(*id);
+            (id.to_string(), self.instance_view(id, row))
+        });
+        Ok(Page::of(items, limit))
+    }
+
+    /// The smallest set that holds everything the filter lets through, by id.
+    fn candidates<'a>(
+        &'a self,
+        filter: &InstanceFilter,
+        after: std::ops::Bound<Id>,
+    ) -> Box<dyn Iterator<Item = (&'a Id, &'a Row)> + 'a> {
+        let with_row = |id: &'a Id| self.instances.get(id).map(|row| (id, row));
+        if let Some(node) = &filter.node {
+            let ids = self.nodes.find(node).map(|row| row.instances.as_slice()).unwrap_or_default();
+            let begin = match after {
+                Excluded(last) => ids.partition_point(|id| *id <= last),
+                Included(_) | Unbounded => 0,
+            };
+            return Box::new(ids[begin..].iter().filter_map(with_row));
+        }
+        let namespace = filter.namespace.parse().ok();
+        if let (Some(name), Some(namespace)) = (&filter.workload, namespace) {
+            let key = WorkloadKey::new(namespace, name.clone());
+            let row = self.workloads.find(&key);
+            let ids = row.into_iter().flat_map(move |row| row.instances.range((after, Unbounded)));
+            return Box::new(ids.filter_map(with_row));
+        }
+        Box::new(self.instances.range((after, Unbounded)))
+    }
+
+    fn matches(&self, filter: &InstanceFilter, row: &Row) -> bool {
+        let key = self.workload_key(row);
+        let empty = std::collections::BTreeMap::new();
+        let head = self.workloads.row(row.workload).head.as_ref();
+        let labels = head.map_or(&empty, |(head, _)| &head.spec.labels);
+        let node = self.nodes.row(row.node).record.as_ref().map(|(node, _)| node);
+        let in_pool = |pool: &PoolName| node.is_some_and(|node| node.pool == *pool);
+        (filter.namespace.is_empty() || key.namespace.as_str() == filter.namespace)
+            && filter.workload.as_ref().is_none_or(|name| key.name == *name)
+            && filter.node.as_ref().is_none_or(|name| self.node_name(row) == name)
+            && (filter.state.is_empty() || self.observed_word(row) == filter.state)
+            && filter.pool.as_ref().is_none_or(in_pool)
+            && (filter.zone.is_empty() || node.is_some_and(|node| node.facts.zone == filter.zone))
+            && filter.labels.hold(labels)
+    }
+
+    /// Nodes by name.
+    pub fn nodes(
+        &self,
+        filter: &NodeFilter,
+        cursor: &str,
+        limit: usize,
+    ) -> Result<Page<pb::NodeView>, Problem> {
+        let after = super::filter::optional::<NodeName>("cursor", cursor)?;
+        let rows = self.nodes.after(after.as_ref()).filter_map(|(_, row)| row.record.as_ref());
+        let matching = rows.filter(|(node, _)| {
+            let words = [node.liveness.as_str(), node.admin.as_str()];
+            filter.pool.as_ref().is_none_or(|pool| node.pool == *pool)
+                && (filter.zone.is_empty() || node.facts.zone == filter.zone)
+                && (filter.state.is_empty() || words.contains(&filter.state.as_str()))
+                && filter.labels.hold(&node.facts.labels)
+        });
+        let items = matching
+            .map(|(node, revision)| (node.name.to_string(), self.node_view(node, *revision)));
+        Ok(Page::of(items, limit))
+    }
+
+    /// Workloads by namespace and name; `namespace` and `pool` may be empty.
+    pub fn workloads(
+        &self,
+        (namespace, pool): (&str, &str),
+        labels: &Labels,
+        cursor: &str,
+        limit: usize,
+    ) -> Result<Page<pb::WorkloadView>, Problem> {
+        let after = super::filter::optional::<WorkloadKey>("cursor", cursor)?;
+        let rows = self.workloads.after(after.as_ref()).filter_map(|(_, row)| row.head.as_ref());
+        let matching = rows.filter(|(head, _)| {
+            (namespace.is_empty() || head.spec.namespace.as_str() == namespace)
+                && (pool.is_empty() || head.spec.pool.as_str() == pool)
+                && labels.hold(&head.spec.labels)
+        });
+        let items = matching
+            .map(|(head, revision)| (head.key().to_string(), self.workload_view(head, *revision)));
+        Ok(Page::of(items, limit))
+    }
+
+    /// A command, as far as the index has seen it.
+    pub fn command(&self, id: &str) -> Result<pb::CommandView, Problem> {
+        let command = self.commands.get(id).ok_or_else(|| not_found("command", id))?;
+        let outcome = self.outcomes.get(&command.pool).and_then(|all| all.get(id));
+        Ok(command_view(command, outcome))
+    }
+
+    /// Commands, the newest first.
+    #[must_use]
+    pub fn commands(&self, limit: usize) -> Vec<pb::CommandView> {
+        let newest = self.commands.keys().rev().take(limit);
+        newest.filter_map(|id| self.command(id).ok()).collect()
+    }
+
+    /// A node's record.
+    #[must_use]
+    pub fn node(&self, name: &NodeName) -> Option<(&Node, Revision)> {
+        let row: &NodeRow = self.nodes.find(name)?;
+        row.record.as_ref().map(|(node, revision)| (&**node, *revision))
+    }
+
+    /// How many instances a node's manifest names.
+    #[must_use]
+    pub fn instances_on(&self, name: &NodeName) -> usize {
+        self.nodes.find(name).map_or(0, |row| row.instances.len())
+    }
+
+    /// How many instances a workload has in manifests.
+    #[must_use]
+    pub fn instances_of(&self, key: &WorkloadKey) -> usize {
+        self.workloads.find(key).map_or(0, |row| row.instances.len())
+    }
+
+    /// Nodes that are to be removed and on which nothing is left.
+    #[must_use]
+    pub fn removable(&self) -> Vec<(NodeName, Revision)> {
+        let rows = self.nodes.after(None).filter(|(_, row)| row.instances.is_empty());
+        let records = rows.filter_map(|(_, row)| row.record.as_ref());
+        let removing = records.filter(|(node, _)| node.kept.removing);
+        removing.map(|(node, revision)| (node.name.clone(), *revision)).collect()
+    }
+
+    /// Deleted workloads of which no manifest and no progress is left.
+    #[must_use]
+    pub fn ended(&self) -> Vec<(Head, Revision)> {
+        let gone = |row: &WorkloadRow| row.instances.is_empty() && row.progress.is_none();
+        let rows = self.workloads.after(None).filter(|(_, row)| gone(row));
+        let heads = rows.filter_map(|(_, row)| row.head.as_ref());
+        let deleted = heads.filter(|(head, _)| head.deleted);
+        deleted.map(|(head, revision)| ((**head).clone(), *revision)).collect()
+    }
+
+    /// Counts of everything.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let mut census = Census::default();
+        let count = |to: &mut BTreeMap<String, u32>, word: &str| {
+            *to.entry(word.to_owned()).or_default() += 1;
+        };
+        for (_, row) in self.nodes.after(None) {
+            let Some((node, _)) = &row.record else { continue };
+            count(&mut census.nodes, node.liveness.as_str());
+            if node.admin != ostler_core::node::Admin::Active {
+                count(&mut census.nodes, node.admin.as_str());
+            }
+        }
+        for (key, row) in self.workloads.after(None) {
+            let word = match &row.head {
+                None if row.instances.is_empty() => continue,
+                None => {
+                    let left = row.instances.len();
+                    census
+                        .warnings
+                        .push(format!("{left} instances of `{key}`, which is no workload"));
+                    "unknown"
+                }
+                Some((head, _)) => standing(head, row),
+            };
+            count(&mut census.workloads, word);
+            if word == "pending" {
+                census.warnings.push(format!("workload `{key}` has too few places"));
+            }
+        }
+        for row in self.instances.values() {
+            count(&mut census.instances, self.observed_word(row));
+        }
+        for (pool, term) in &self.terms {
+            census.leaders.insert(format!("scheduler-{pool}"), term.holder.clone());
+        }
+        census
+    }
+}
+
+/// One word for how a workload stands.
+fn standing(head: &Head, row: &WorkloadRow) -> &'static str {
+    let status = super::view::status(head, row);
+    if head.deleted {
+        "deleting"
+    } else if head.stopped {
+        "stopped"
+    } else if status.unplaced > 0 {
+        "pending"
+    } else if status.updating {
+        "updating"
+    } else if status.completed > 0 && status.completed >= status.wanted {
+        "completed"
+    } else if status.ready >= status.wanted {
+        "ready"
+    } else {
+        "starting"
+    }
+}
+
+/// The first and the last id that begin with this.
+fn bounds(prefix: &str) -> Result<(InstanceId, InstanceId), Problem> {
+    let bad = || {
+        let message = format!("`{prefix}` is not the beginning of an instance id: 0-9 and a-v");
+        invalid("id", message)
+    };
+    if prefix.is_empty() || prefix.len() > 16 || !prefix.is_ascii() {
+        return Err(bad());
+    }
+    let low = format!("{prefix:0<16}").parse().map_err(|_| bad())?;
+    let high = format!("{prefix:v<16}").parse().map_err(|_| bad())?;
+    Ok((low, high))
+}

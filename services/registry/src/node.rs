@@ -1,0 +1,303 @@
+//! Nodes: who joins, what operators want of them, and how they are removed.
+
+use ostler_bus::Caller;
+use ostler_core::command::Order;
+use ostler_core::id::{NodeName, PoolName, Revision};
+use ostler_core::node::{Admin, Facts, Kept, Node};
+use ostler_core::resources::Resources;
+use ostler_core::time::Span;
+use ostler_schemas::bucket::{Bucket, NodeKey};
+use ostler_schemas::pb;
+use ostler_schemas::problem::Problem;
+
+use crate::app::{App, Shared};
+use crate::index::{NodeFilter, limit};
+use crate::refusal::{conflict, invalid, not_found, unread, unwritten};
+use crate::write::{Changed, Terms, change};
+
+mod admit;
+mod join;
+mod sense;
+
+pub use join::{hello, leave};
+pub use sense::sense;
+
+/// How long jobs may still take where a drain says nothing.
+const DRAIN: Span = Span::from_secs(3600);
+
+/// What a node says of itself, with what operators set above it.
+fn effective(facts: Facts, kept: &Kept) -> Facts {
+    let mut labels = facts.labels;
+    for (key, value) in &kept.labels {
+        match value.as_str() {
+            "" => drop(labels.remove(key)),
+            value => drop(labels.insert(key.clone(), value.to_owned())),
+        }
+    }
+    Facts {
+        labels,
+        reserved: kept.reserved.unwrap_or(facts.reserved),
+        max_instances: kept.max_instances.unwrap_or(facts.max_instances),
+        ..facts
+    }
+}
+
+fn name(text: &str) -> Result<NodeName, Problem> {
+    text.parse().map_err(|error: ostler_core::id::IdError| invalid("name", error.to_string()))
+}
+
+fn event(kind: &str, node: &Node, reason: impl Into<String>) -> pb::Event {
+    pb::Event {
+        kind: format!("node.{kind}"),
+        node: node.name.to_string(),
+        reason: reason.into(),
+        details: [("epoch".to_owned(), node.epoch.to_string())].into(),
+        ..Default::default()
+    }
+}
+
+impl App {
+    fn node_view(&self, node: &Node, revision: Revision) -> pb::NodeView {
+        self.index.read(|picture| picture.node_view(node, revision))
+    }
+
+    async fn node(&self, name: &NodeName) -> Result<(Node, Revision), Problem> {
+        let entry = self.bus.get(&NodeKey(name.clone())).await.map_err(unread)?;
+        let entry = entry.ok_or_else(|| not_found("node", name))?;
+        Ok((entry.value, entry.revision))
+    }
+
+    /// Changes a node that must exist, and tells it as `kind`.
+    async fn administer(
+        &self,
+        caller: &Caller,
+        (name, kind): (&NodeName, &str),
+        step: impl Fn(&Node) -> Result<Option<Node>, Problem>,
+    ) -> Result<Changed<Node>, Problem> {
+        let terms = Terms { op_id: &caller.op_id, if_revision: None };
+        let changed = change(&self.bus, NodeKey(name.clone()), terms, |node| {
+            let next = step(node.ok_or_else(|| not_found("node", name))?)?;
+            Ok(next.map(|next| Node { op_id: caller.op_id.clone(), ..next }))
+        });
+        let changed = changed.await?;
+        if changed.wrote {
+            self.tell(caller, event(kind, &changed.value, ""));
+            self.see(&Bucket::Nodes, changed.revision).await;
+        }
+        Ok(changed)
+    }
+}
+
+/// `node.get`
+pub async fn get(app: Shared, _: Caller, request: pb::NodeGet) -> Result<pb::NodeView, Problem> {
+    let (node, revision) = app.node(&name(&request.name)?).await?;
+    Ok(app.node_view(&node, revision))
+}
+
+/// `node.list`
+pub async fn list(
+    app: Shared,
+    _: Caller,
+    request: pb::NodeList,
+) -> Result<pb::NodeListReply, Problem> {
+    let (filter, limit) = (NodeFilter::read(&request)?, limit(request.limit)?);
+    let revision = app.index.revision(&Bucket::Nodes).0;
+    let page = app.index.read(|picture| picture.nodes(&filter, &request.cursor, limit))?;
+    Ok(pb::NodeListReply { items: page.items, next_cursor: page.next, revision })
+}
+
+/// `node.cordon`: no new work. A node that is being emptied or kept empty gets none anyway.
+pub async fn cordon(
+    app: Shared,
+    caller: Caller,
+    request: pb::NodeCordon,
+) -> Result<pb::NodeView, Problem> {
+    let name = name(&request.name)?;
+    let changed = app.administer(&caller, (&name, "cordoned"), |node| {
+        let active = node.admin == Admin::Active;
+        Ok(active.then(|| Node { admin: Admin::Cordoned, ..node.clone() }))
+    });
+    let changed = changed.await?;
+    Ok(app.node_view(&changed.value, changed.revision))
+}
+
+/// It takes work again, whatever it was kept from it by.
+async fn activated(
+    app: &App,
+    caller: &Caller,
+    name: &NodeName,
+    kind: &str,
+) -> Result<pb::NodeView, Problem> {
+    let changed = app.administer(caller, (name, kind), |node| {
+        let already = node.admin == Admin::Active && !node.kept.removing;
+        Ok((!already).then(|| Node {
+            admin: Admin::Active,
+            drain_deadline: None,
+            kept: Kept { removing: false, ..node.kept.clone() },
+            ..node.clone()
+        }))
+    });
+    let changed = changed.await?;
+    Ok(app.node_view(&changed.value, changed.revision))
+}
+
+/// `node.uncordon`
+pub async fn uncordon(
+    app: Shared,
+    caller: Caller,
+    request: pb::NodeUncordon,
+) -> Result<pb::NodeView, Problem> {
+    activated(&app, &caller, &name(&request.name)?, "uncordoned").await
+}
+
+/// `node.activate`
+pub async fn activate(
+    app: Shared,
+    caller: Caller,
+    request: pb::NodeActivate,
+) -> Result<pb::NodeView, Problem> {
+    activated(&app, &caller, &name(&request.name)?, "activated").await
+}
+
+/// `node.drain`: to be emptied. Answers with the command to follow.
+pub async fn drain(
+    app: Shared,
+    caller: Caller,
+    request: pb::NodeDrain,
+) -> Result<pb::CommandView, Problem> {
+    let name = name(&request.name)?;
+    let span = match request.deadline_ms {
+        0 => DRAIN,
+        ms => Span::from_millis(ms),
+    };
+    let order = Order::Drain { node: name.clone(), force: request.force };
+    let (node, _) = app.node(&name).await?;
+    if node.admin == Admin::Maintenance {
+        return Err(conflict(format!("`{name}` is in maintenance: it is kept empty already")));
+    }
+    if request.dry_run {
+        let instances = app.index.read(|picture| picture.instances_on(&name));
+        let reason = format!("a dry run: {instances} instances would be moved");
+        return Ok(pb::CommandView { reason, ..app.unsent(&caller, &node.pool, order) });
+    }
+    let until = app.now().plus(span);
+    let changed = app.administer(&caller, (&name, "draining"), |node| {
+        Ok(Some(Node { admin: Admin::Draining, drain_deadline: Some(until), ..node.clone() }))
+    });
+    let changed = changed.await?;
+    app.order(&caller, &changed.value.pool, order).await
+}
+
+/// `node.maintenance`: drained and kept empty.
+pub async fn maintenance(
+    app: Shared,
+    caller: Caller,
+    request: pb::NodeMaintenance,
+) -> Result<pb::CommandView, Problem> {
+    let name = name(&request.name)?;
+    let until = app.now().plus(DRAIN);
+    let changed = app.administer(&caller, (&name, "maintenance"), |node| {
+        let already = node.admin == Admin::Maintenance;
+        Ok((!already).then(|| Node {
+            admin: Admin::Maintenance,
+            drain_deadline: Some(until),
+            ..node.clone()
+        }))
+    });
+    let changed = changed.await?;
+    let order = Order::Drain { node: name, force: false };
+    app.order(&caller, &changed.value.pool, order).await
+}
+
+/// `node.remove`: at once when it is empty; forced, once everything on it is elsewhere.
+pub async fn remove(
+    app: Shared,
+    caller: Caller,
+    request: pb::NodeRemove,
+) -> Result<pb::NodeView, Problem> {
+    let name = name(&request.name)?;
+    let (node, revision) = app.node(&name).await?;
+    app.see_placements(&node.pool).await?;
+    let instances = app.index.read(|picture| picture.instances_on(&name));
+    if instances == 0 {
+        app.bus.delete(&NodeKey(name), revision).await.map_err(unwritten)?;
+        app.tell(&caller, event("removed", &node, ""));
+        return Ok(app.node_view(&node, revision));
+    }
+    if !request.force {
+        return Err(conflict(format!(
+            "{instances} instances are on `{name}`: drain it first, or remove it by force, which \
+             starts them elsewhere"
+        )));
+    }
+    let changed = app.administer(&caller, (&name, "removing"), |node| {
+        Ok(Some(Node {
+            admin: Admin::Draining,
+            drain_deadline: None,
+            kept: Kept { removing: true, ..node.kept.clone() },
+            ..node.clone()
+        }))
+    });
+    let changed = changed.await?;
+    app.order(&caller, &changed.value.pool, Order::Evacuate { node: name }).await?;
+    Ok(app.node_view(&changed.value, changed.revision))
+}
+
+/// `node.patch`: what is absent stays.
+pub async fn patch(
+    app: Shared,
+    caller: Caller,
+    request: pb::NodePatch,
+) -> Result<pb::NodeView, Problem> {
+    let name = name(&request.name)?;
+    let pool: Option<PoolName> = match &request.pool {
+        None => None,
+        Some(text) => Some(
+            text.parse()
+                .map_err(|error: ostler_core::id::IdError| invalid("pool", error.to_string()))?,
+        ),
+    };
+    if let Some(pool) = &pool {
+        app.check_pool(pool)?;
+    }
+    admit::labels(&request.labels)?;
+    let instances = app.index.read(|picture| picture.instances_on(&name));
+    let changed = app.administer(&caller, (&name, "patched"), |node| {
+        patched(node, &request, pool.as_ref(), instances)
+    });
+    let changed = changed.await?;
+    Ok(app.node_view(&changed.value, changed.revision))
+}
+
+fn patched(
+    node: &Node,
+    request: &pb::NodePatch,
+    pool: Option<&PoolName>,
+    instances: usize,
+) -> Result<Option<Node>, Problem> {
+    let mut next = node.clone();
+    if let Some(pool) = pool.filter(|pool| node.pool != **pool) {
+        if instances > 0 {
+            let name = &node.name;
+            let why = format!("{instances} instances are on `{name}`: drain it before its pool");
+            return Err(conflict(why));
+        }
+        next.pool = pool.clone();
+    }
+    for (key, value) in &request.labels {
+        next.kept.labels.insert(key.clone(), value.clone());
+    }
+    if let Some(reserved) = request.reserved {
+        let reserved = Resources::from(reserved);
+        if reserved.cpu > node.facts.capacity.cpu || reserved.memory > node.facts.capacity.memory {
+            return Err(invalid("reserved", "it is more than the node has"));
+        }
+        next.kept.reserved = Some(reserved);
+    }
+    if let Some(most) = request.max_instances {
+        admit::max_instances(most)?;
+        next.kept.max_instances = Some(most);
+    }
+    next.facts = effective(next.facts, &next.kept);
+    Ok((next != *node).then_some(next))
+}

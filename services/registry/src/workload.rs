@@ -1,0 +1,321 @@
+//! Workloads: what is wanted, as people change it and read it.
+
+use ostler_bus::Caller;
+use ostler_core::head::Head;
+use ostler_core::id::{Revision, Version, WorkloadKey};
+use ostler_core::workload::Workload;
+use ostler_schemas::bucket::{Bucket, HeadKey};
+use ostler_schemas::pb;
+use ostler_schemas::problem::{Code, FieldError, Problem};
+use ostler_schemas::wire::WireError;
+
+use crate::app::{App, Shared};
+use crate::index::{Labels, limit};
+use crate::refusal::{conflict, invalid, not_found, unread};
+use crate::write::{Changed, Terms, change};
+
+mod desired;
+mod versions;
+
+use desired::Stamp;
+pub use versions::{version, versions};
+
+/// Reads namespace and name of a request; an empty namespace is `default`.
+pub fn key(namespace: &str, name: &str) -> Result<WorkloadKey, Problem> {
+    let read = |error: ostler_core::id::IdError, field| invalid(field, error.to_string());
+    let namespace = match namespace {
+        "" => Default::default(),
+        text => text.parse().map_err(|error| read(error, "namespace"))?,
+    };
+    let name = name.parse().map_err(|error| read(error, "name"))?;
+    Ok(WorkloadKey::new(namespace, name))
+}
+
+/// Reads a specification and says everything that is wrong with it.
+fn checked(spec: Option<pb::WorkloadSpec>) -> Result<Workload, Problem> {
+    let spec = spec.ok_or_else(|| invalid("spec", "it is missing"))?;
+    let workload = Workload::try_from(spec).map_err(|error| match error {
+        WireError::Field { field, detail } => invalid(&field, detail),
+        other => Problem::new(Code::Malformed, other.to_string()),
+    })?;
+    let errors: Vec<FieldError> = workload
+        .check()
+        .into_iter()
+        .map(|problem| FieldError {
+            field: problem.path,
+            line: problem.line.and_then(|line| u32::try_from(line).ok()),
+            message: problem.message,
+        })
+        .collect();
+    match errors.first() {
+        None => Ok(workload),
+        Some(first) => {
+            let more = match errors.len() {
+                1 => String::new(),
+                all => format!(", and {} more", all - 1),
+            };
+            let detail = format!("`{}`: {}{more}", first.field, first.message);
+            Err(Problem::new(Code::Invalid, detail).with_errors(errors))
+        }
+    }
+}
+
+fn event(kind: &str, head: &Head, reason: String) -> pb::Event {
+    let key = head.key();
+    pb::Event {
+        kind: format!("workload.{kind}"),
+        namespace: key.namespace.to_string(),
+        workload: key.name.to_string(),
+        version: head.version.0,
+        reason,
+        ..Default::default()
+    }
+}
+
+impl App {
+    fn view(&self, head: &Head, revision: Revision) -> pb::WorkloadView {
+        self.index.read(|picture| picture.workload_view(head, revision))
+    }
+
+    /// The head as its leader has it.
+    async fn head(&self, key: &WorkloadKey) -> Result<(Head, Revision), Problem> {
+        let entry = self.bus.get(&HeadKey(key.clone())).await.map_err(unread)?;
+        let entry = entry.ok_or_else(|| not_found("workload", key))?;
+        Ok((entry.value, entry.revision))
+    }
+
+    fn stamp<'a>(&self, caller: &'a Caller) -> Stamp<'a> {
+        Stamp { at: self.now(), op_id: &caller.op_id }
+    }
+
+    /// Changes a head that must exist, tells it, and answers with what is there then.
+    async fn revise(
+        &self,
+        caller: &Caller,
+        order: Order<'_>,
+        step: impl Fn(&Head, &Stamp<'_>) -> Result<Option<Head>, Problem>,
+    ) -> Result<pb::WorkloadView, Problem> {
+        let Order { key, kind, if_revision, dry_run } = order;
+        let stamp = self.stamp(caller);
+        if dry_run {
+            let (head, revision) = self.head(&key).await?;
+            let next = step(&head, &stamp)?.unwrap_or(head);
+            return Ok(self.view(&next, revision));
+        }
+        let terms = Terms { op_id: &caller.op_id, if_revision };
+        let changed = change(&self.bus, HeadKey(key.clone()), terms, |head| {
+            step(head.ok_or_else(|| not_found("workload", &key))?, &stamp)
+        });
+        let changed = changed.await?;
+        self.changed(caller, kind, &changed).await;
+        Ok(self.view(&changed.value, changed.revision))
+    }
+
+    /// After a head was written: its version is kept, the world is told, lists show it.
+    async fn changed(&self, caller: &Caller, kind: &str, changed: &Changed<Head>) {
+        if !changed.wrote {
+            return;
+        }
+        self.keep_versions(caller, changed).await;
+        let head = &changed.value;
+        let reason = changed.before.as_ref().map(|before| desired::difference(before, head));
+        self.tell(caller, event(kind, head, reason.unwrap_or_default()));
+        self.see(&Bucket::Workloads, changed.revision).await;
+    }
+}
+
+/// What a head is changed by.
+struct Order<'a> {
+    key: WorkloadKey,
+    kind: &'a str,
+    if_revision: Option<u64>,
+    dry_run: bool,
+}
+
+impl<'a> Order<'a> {
+    fn new(kind: &'a str, namespace: &str, name: &str) -> Result<Self, Problem> {
+        let key = key(namespace, name)?;
+        Ok(Self { key, kind, if_revision: None, dry_run: false })
+    }
+}
+
+/// `workload.put`: creates or updates.
+pub async fn put(
+    app: Shared,
+    caller: Caller,
+    request: pb::WorkloadPut,
+) -> Result<pb::WorkloadPutReply, Problem> {
+    let workload = checked(request.spec.clone())?;
+    app.check_pool(&workload.pool)?;
+    let key = workload.key();
+    let stamp = app.stamp(&caller);
+    let present = |head: Option<&Head>| {
+        let instances = app.index.read(|picture| picture.instances_of(&key));
+        desired::put(head, &workload, instances, &stamp)
+    };
+    if request.dry_run {
+        return dry_put(&app, &caller, &request, &workload, present).await;
+    }
+    app.keep_spec(&workload).await?;
+    let terms = Terms { op_id: &caller.op_id, if_revision: request.if_revision };
+    let changed = change(&app.bus, HeadKey(key.clone()), terms, present).await?;
+    let created = changed.wrote && changed.before.is_none();
+    app.changed(&caller, if created { "created" } else { "updated" }, &changed).await;
+    Ok(pb::WorkloadPutReply {
+        workload: Some(app.view(&changed.value, changed.revision)),
+        created,
+        changed: changed.wrote,
+        plan: None,
+    })
+}
+
+/// What a put would do: the head as it would be, and the scheduler's plan for it.
+async fn dry_put(
+    app: &App,
+    caller: &Caller,
+    request: &pb::WorkloadPut,
+    workload: &Workload,
+    present: impl Fn(Option<&Head>) -> Result<Option<Head>, Problem>,
+) -> Result<pb::WorkloadPutReply, Problem> {
+    let entry = app.bus.get(&HeadKey(workload.key())).await.map_err(unread)?;
+    let revision = entry.as_ref().map_or(Revision(0), |entry| entry.revision);
+    if let Some(expected) = request.if_revision
+        && expected != revision.0
+    {
+        return Err(crate::refusal::revision_mismatch(workload.key(), expected, revision.0));
+    }
+    let head = entry.map(|entry| entry.value);
+    let next = present(head.as_ref())?;
+    let (created, changed) = (head.is_none(), next.is_some());
+    let plan = pb::WorkloadPlan { workloads: vec![workload.clone().into()] };
+    let plan = app.bus.call(&plan, caller).await?;
+    let view = next.or(head).map(|head| app.view(&head, revision));
+    Ok(pb::WorkloadPutReply { workload: view, created, changed, plan: Some(plan) })
+}
+
+/// `workload.get`
+pub async fn get(
+    app: Shared,
+    _: Caller,
+    request: pb::WorkloadGet,
+) -> Result<pb::WorkloadView, Problem> {
+    let (head, revision) = app.head(&key(&request.namespace, &request.name)?).await?;
+    Ok(app.view(&head, revision))
+}
+
+/// `workload.list`
+pub async fn list(
+    app: Shared,
+    _: Caller,
+    request: pb::WorkloadList,
+) -> Result<pb::WorkloadListReply, Problem> {
+    let (labels, limit) = (Labels::read(&request.label)?, limit(request.limit)?);
+    let revision = app.index.revision(&Bucket::Workloads).0;
+    let place = (request.namespace.as_str(), request.pool.as_str());
+    let page =
+        app.index.read(|picture| picture.workloads(place, &labels, &request.cursor, limit))?;
+    Ok(pb::WorkloadListReply { items: page.items, next_cursor: page.next, revision })
+}
+
+/// `workload.delete`: its instances end, then it is forgotten.
+pub async fn delete(
+    app: Shared,
+    caller: Caller,
+    request: pb::WorkloadDelete,
+) -> Result<pb::WorkloadView, Problem> {
+    let order = Order {
+        if_revision: request.if_revision,
+        dry_run: request.dry_run,
+        ..Order::new("deleted", &request.namespace, &request.name)?
+    };
+    app.revise(&caller, order, |head, stamp| Ok(desired::delete(head, request.purge, stamp))).await
+}
+
+/// `workload.scale`: another count, all else as it is.
+pub async fn scale(
+    app: Shared,
+    caller: Caller,
+    request: pb::WorkloadScale,
+) -> Result<pb::WorkloadView, Problem> {
+    const MOST: u32 = 1_000_000;
+    if request.count > MOST {
+        return Err(invalid("count", format!("{} is too many: at most {MOST}", request.count)));
+    }
+    let order = Order {
+        if_revision: request.if_revision,
+        dry_run: request.dry_run,
+        ..Order::new("scaled", &request.namespace, &request.name)?
+    };
+    app.revise(&caller, order, |head, stamp| desired::scale(head, request.count, stamp)).await
+}
+
+/// `workload.restart`: all its instances, one after the other.
+pub async fn restart(
+    app: Shared,
+    caller: Caller,
+    request: pb::WorkloadRestart,
+) -> Result<pb::WorkloadView, Problem> {
+    let order = Order::new("restarted", &request.namespace, &request.name)?;
+    app.revise(&caller, order, desired::restart).await
+}
+
+/// `workload.reload`
+pub async fn reload(
+    app: Shared,
+    caller: Caller,
+    request: pb::WorkloadReload,
+) -> Result<pb::WorkloadView, Problem> {
+    let order = Order::new("reloaded", &request.namespace, &request.name)?;
+    app.revise(&caller, order, desired::reload).await
+}
+
+/// `workload.stop`: wanted, but with no instances.
+pub async fn stop(
+    app: Shared,
+    caller: Caller,
+    request: pb::WorkloadStop,
+) -> Result<pb::WorkloadView, Problem> {
+    let order = Order::new("stopped", &request.namespace, &request.name)?;
+    app.revise(&caller, order, desired::stop).await
+}
+
+/// `workload.start`: the end of a stop.
+pub async fn start(
+    app: Shared,
+    caller: Caller,
+    request: pb::WorkloadStart,
+) -> Result<pb::WorkloadView, Problem> {
+    let order = Order::new("started", &request.namespace, &request.name)?;
+    app.revise(&caller, order, desired::start).await
+}
+
+/// `workload.rollback`: an older text as a new version.
+pub async fn rollback(
+    app: Shared,
+    caller: Caller,
+    request: pb::WorkloadRollback,
+) -> Result<pb::WorkloadView, Problem> {
+    let order = Order {
+        dry_run: request.dry_run,
+        ..Order::new("rollback", &request.namespace, &request.name)?
+    };
+    let (head, revision) = app.head(&order.key).await?;
+    if request.if_version != 0 && head.version.0 != request.if_version {
+        let (found, wanted) = (head.version, request.if_version);
+        return Err(conflict(format!("`{}` is at version {found}, not {wanted}", order.key)));
+    }
+    let version = match (request.version, head.version.0) {
+        (0, 1) => return Err(conflict("there is no version before 1")),
+        (0, present) => Version(present - 1),
+        (version, _) => Version(version),
+    };
+    let text = app.text(&head, version).await?;
+    app.check_pool(&text.pool)?;
+    let order = Order { if_revision: Some(revision.0), ..order };
+    if !order.dry_run {
+        app.keep_spec(&text).await?;
+    }
+    let instances = app.index.read(|picture| picture.instances_of(&order.key));
+    app.revise(&caller, order, |head, stamp| desired::put(Some(head), &text, instances, stamp))
+        .await
+}

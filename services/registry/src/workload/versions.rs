@@ -1,0 +1,127 @@
+//! Every version of a workload, and what executors need of each.
+//!
+//! A version is written after its head, from the head's own text: two writers who race for version
+//! 5 cannot leave the loser's text there. When a crash loses it, the next change writes it.
+
+use futures::StreamExt as _;
+use ostler_bus::{Caller, ReadError};
+use ostler_core::head::Head;
+use ostler_core::id::Version;
+use ostler_core::workload::Workload;
+use ostler_schemas::bucket::{SpecKey, VersionKey, VersionRecord};
+use ostler_schemas::pb;
+use ostler_schemas::problem::Problem;
+use tracing::warn;
+
+use super::{desired, key};
+use crate::app::{App, Shared};
+use crate::index::rfc3339;
+use crate::refusal::{not_found, unread, unwritten};
+use crate::write::Changed;
+
+/// At most so many versions are listed, the newest.
+const LISTED: u32 = 100;
+/// So many are read at once.
+const AT_ONCE: usize = 16;
+
+fn record(head: &Head, actor: &str) -> VersionRecord {
+    VersionRecord {
+        version: head.version,
+        spec: head.spec.clone(),
+        created_at: head.updated_at,
+        actor: actor.to_owned(),
+        op_id: head.op_id.clone(),
+    }
+}
+
+fn view(record: VersionRecord) -> pb::VersionView {
+    pb::VersionView {
+        version: record.version.0,
+        spec: Some(record.spec.into()),
+        created_at: rfc3339(record.created_at),
+        actor: record.actor,
+    }
+}
+
+impl App {
+    /// Keeps what executors need. Before the head names it.
+    pub(super) async fn keep_spec(&self, workload: &Workload) -> Result<(), Problem> {
+        let spec = workload.spec();
+        let key = SpecKey(desired::hash(&spec));
+        if self.bus.get_direct(&key).await.map_err(unread)?.is_some() {
+            return Ok(());
+        }
+        self.bus.put(&key, &spec).await.map(drop).map_err(unwritten)
+    }
+
+    /// Keeps the version that was written, and the one before if a crash lost it.
+    pub(super) async fn keep_versions(&self, caller: &Caller, changed: &Changed<Head>) {
+        let head = &changed.value;
+        let before = changed.before.as_ref();
+        if before.is_some_and(|before| before.version == head.version) {
+            return;
+        }
+        if let Some(before) = before {
+            let key = VersionKey((before.key(), before.version));
+            if matches!(self.bus.get(&key).await, Ok(None)) {
+                self.keep_version(before, "unknown").await;
+            }
+        }
+        self.keep_version(head, &caller.actor).await;
+    }
+
+    async fn keep_version(&self, head: &Head, actor: &str) {
+        let (key, version) = (head.key(), head.version);
+        let kept = self.bus.put(&VersionKey((key.clone(), version)), &record(head, actor)).await;
+        if let Err(cause) = kept {
+            warn!(error = %cause, "version {version} of `{key}` will be kept with the next change");
+        }
+    }
+
+    async fn record(&self, head: &Head, version: Version) -> Result<VersionRecord, Problem> {
+        let key = head.key();
+        let missing = || not_found("version", format!("{version}` of `{key}"));
+        if version.0 == 0 || version > head.version {
+            return Err(missing());
+        }
+        match self.bus.get(&VersionKey((key.clone(), version))).await {
+            Ok(Some(entry)) => Ok(entry.value),
+            Ok(None) if version == head.version => Ok(record(head, "unknown")),
+            Ok(None) => Err(missing()),
+            Err(error @ (ReadError::Value { .. } | ReadError::Unavailable { .. })) => {
+                Err(unread(error))
+            }
+        }
+    }
+
+    /// The text of a version.
+    pub(super) async fn text(&self, head: &Head, version: Version) -> Result<Workload, Problem> {
+        self.record(head, version).await.map(|record| record.spec)
+    }
+}
+
+/// `workload.versions`: the newest first.
+pub async fn versions(
+    app: Shared,
+    _: Caller,
+    request: pb::WorkloadVersions,
+) -> Result<pb::WorkloadVersionsReply, Problem> {
+    let (head, _) = app.head(&key(&request.namespace, &request.name)?).await?;
+    let oldest = head.version.0.saturating_sub(LISTED) + 1;
+    let (app, head) = (&app, &head);
+    let read = |version| async move { app.record(head, Version(version)).await };
+    let numbers = futures::stream::iter((oldest..=head.version.0).rev());
+    let records: Vec<_> = numbers.map(read).buffered(AT_ONCE).collect().await;
+    let items = records.into_iter().filter_map(Result::ok).map(view).collect();
+    Ok(pb::WorkloadVersionsReply { items })
+}
+
+/// `workload.version`
+pub async fn version(
+    app: Shared,
+    _: Caller,
+    request: pb::WorkloadVersion,
+) -> Result<pb::VersionView, Problem> {
+    let (head, _) = app.head(&key(&request.namespace, &request.name)?).await?;
+    app.record(&head, Version(request.version)).await.map(view)
+}

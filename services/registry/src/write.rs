@@ -1,0 +1,102 @@
+//! Writes by compare-and-set: read from the leader, decide, write, and again if somebody was faster.
+
+use std::time::Duration;
+
+use ostler_bus::{Bus, Entry, WriteError};
+use ostler_core::head::Head;
+use ostler_core::id::Revision;
+use ostler_core::node::Node;
+use ostler_schemas::bucket::Key;
+use ostler_schemas::problem::{Code, Problem};
+use rand::Rng as _;
+
+use crate::refusal::{revision_mismatch, unread, unwritten};
+
+/// Somebody is always faster: give up.
+const TRIES: u32 = 40;
+/// Between two tries, in milliseconds.
+const PAUSE_MS: std::ops::Range<u64> = 5..50;
+
+/// A value that carries the id of the operation that wrote it.
+pub trait Stamped: Clone {
+    /// Which operation wrote it.
+    fn op_id(&self) -> &str;
+}
+impl Stamped for Head {
+    fn op_id(&self) -> &str {
+        &self.op_id
+    }
+}
+impl Stamped for Node {
+    fn op_id(&self) -> &str {
+        &self.op_id
+    }
+}
+
+/// How a change ended.
+#[derive(Debug, Clone)]
+pub struct Changed<V> {
+    /// What is there now.
+    pub value: V,
+    /// Since which revision.
+    pub revision: Revision,
+    /// What was there before, if it was written.
+    pub before: Option<V>,
+    /// Whether anything was written by this call.
+    pub wrote: bool,
+}
+
+/// Under which conditions a change is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// Which operation makes it: asked for again, it is not made again.
+    pub op_id: &'a str,
+    /// The revision that the caller names; 0: absent.
+    pub if_revision: Option<u64>,
+}
+
+/// Changes one key. `step` decides from what is there: a new value, or `None` to leave it as it is.
+/// It may be asked several times. Nothing is changed when it refuses.
+pub async fn change<K>(
+    bus: &Bus,
+    key: K,
+    terms: Terms<'_>,
+    mut step: impl FnMut(Option<&K::Value>) -> Result<Option<K::Value>, Problem>,
+) -> Result<Changed<K::Value>, Problem>
+where
+    K: Key,
+    K::Value: Stamped,
+{
+    for _ in 0..TRIES {
+        let entry = bus.get(&key).await.map_err(unread)?;
+        let found = entry.as_ref().map_or(Revision(0), |entry| entry.revision);
+        if let Some(entry) = entry.as_ref().filter(|entry| entry.value.op_id() == terms.op_id) {
+            return Ok(unchanged(entry));
+        }
+        if let Some(expected) = terms.if_revision
+            && expected != found.0
+        {
+            return Err(revision_mismatch(&key, expected, found.0));
+        }
+        let Some(value) = step(entry.as_ref().map(|entry| &entry.value))? else {
+            let left = entry.as_ref().map(unchanged);
+            return left.ok_or_else(|| crate::refusal::not_found("key", &key));
+        };
+        match bus.update(&key, &value, found).await {
+            Ok(revision) => {
+                let before = entry.map(|entry| entry.value);
+                return Ok(Changed { value, revision, before, wrote: true });
+            }
+            // Whether it was written shows when it is read again: by its operation id.
+            Err(WriteError::Conflict { .. } | WriteError::Unknown { .. }) => {}
+            Err(refused @ WriteError::Refused { .. }) => return Err(unwritten(refused)),
+        }
+        let pause = rand::rng().random_range(PAUSE_MS);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+    Err(Problem::new(Code::Unavailable, format!("`{key}` is being changed by too many at once")))
+}
+
+fn unchanged<V: Stamped>(entry: &Entry<V>) -> Changed<V> {
+    Changed { value: entry.value.clone(), revision: entry.revision, before: None, wrote: false }
+}
