@@ -109,6 +109,9 @@ impl Field {
     /// Adds a node; in the order of names. `values` has one for each dimension.
     pub fn add(&mut self, mut stall: Stall, seat: &Seat, ports: &PortTable, values: Vec<Value>) {
         stall.class = self.class(values);
+        if self.layout.by.strategy == Strategy::Random {
+            stall.turn.due = stall.turn.wait(&self.layout.by);
+        }
         self.assess(&mut stall, seat, ports);
         self.stalls.push(stall);
     }
@@ -178,8 +181,8 @@ impl Field {
         stall.own += 1;
         stall.apart += uses.apart_on_node;
         stall.aside += uses.aside_on_node;
-        stall.turn.due += self.layout.by.nodes;
         stall.turn.picks += 1;
+        stall.turn.due += stall.turn.wait(&self.layout.by);
         self.assess(&mut stall, seat, ports);
         let (class, fits) = (stall.class, stall.reasons.is_empty());
         self.stalls[index] = stall;

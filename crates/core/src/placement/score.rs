@@ -38,7 +38,7 @@ pub(crate) struct Yardstick {
 /// What the strategies need to know of one node beside its room.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Turnstile {
-    /// After how many others it is its turn, for `round_robin`.
+    /// When it is its turn, for `round_robin` and `random`: the least is next.
     pub due: u64,
     /// Work with the same sticky key runs there.
     pub sticky: bool,
@@ -46,6 +46,18 @@ pub(crate) struct Turnstile {
     pub rank: u64,
     /// How often it was picked in this pass.
     pub picks: u64,
+}
+
+impl Turnstile {
+    /// How long until its next turn: for `round_robin` all others come first, for `random` a time
+    /// is drawn. Whose draws add up to least is next, so each is as likely as any other.
+    pub fn wait(self, by: &Yardstick) -> u64 {
+        if by.strategy == Strategy::Random {
+            mix(by.seed ^ mix((self.rank << 20) | self.picks)) % ONE
+        } else {
+            by.nodes
+        }
+    }
 }
 
 /// A term for people: 0 to 10,000.
@@ -72,7 +84,7 @@ pub(crate) fn base(by: &Yardstick, seat: &Seat, ask: Resources, turn: Turnstile)
         }
         Strategy::Sticky => available(by, seat, ask) / 2 + if turn.sticky { ONE / 2 } else { 0 },
         Strategy::FirstFit => ONE,
-        Strategy::Random => mix(by.seed ^ mix(turn.rank << 20 | turn.picks)) % ONE,
+        Strategy::Random => ONE * ONE / (ONE + turn.due),
     }
 }
 

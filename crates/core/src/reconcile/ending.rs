@@ -50,10 +50,17 @@ impl Engine {
                 self.learn(&head, index, said, turn);
             }
         }
-        if matches!(why, Why::Drain | Why::Moved | Why::Failed | Why::Declined) {
+        self.remove(index, turn);
+        let had_to_go = matches!(why, Why::Drain | Why::Moved | Why::Failed | Why::Declined);
+        if had_to_go && !self.is_run(work, slot) {
             self.works[at(work)].origins.insert(slot, (origin, why));
         }
-        self.remove(index, turn);
+    }
+
+    /// Whether an instance in this slot is ordered to run.
+    fn is_run(&self, work: u32, slot: u32) -> bool {
+        let mut there = self.works[at(work)].slots.range((slot, 0)..=(slot, u32::MAX));
+        there.any(|(_, index)| self.instances[at(*index)].desired == Desired::Run)
     }
 
     /// A slot of a job is done: it is not run again for this text.

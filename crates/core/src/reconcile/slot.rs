@@ -336,6 +336,9 @@ impl Engine {
         let ready = |index: &u32| self.instances[at(*index)].ready && up(index);
         let available = good.iter().copied().find(|i| self.available(pass, *i, turn.now) && up(i));
         let best_old = old.iter().copied().find(ready).or(old.first().copied());
+        // A move asks for a ready replacement; a new version has to stay ready for a while.
+        let moves = best_old.is_some_and(|old| self.current(&pass.head, old));
+        let available = available.or(good.iter().copied().find(ready).filter(|_| moves));
         let stay = match (available, good.first().copied(), best_old) {
             (Some(one), _, _) => vec![one],
             (None, Some(new), Some(old)) => vec![old, new],
