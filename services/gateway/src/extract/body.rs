@@ -7,7 +7,7 @@ use ostler_schemas::problem::{Code, FieldError, Problem};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use crate::answer::Refusal;
+use crate::answer::{Answer, Refusal};
 use crate::app::App;
 
 /// What a body is written in.
@@ -56,7 +56,7 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
         let raw = RawBody::from_request(request, app).await?;
         match raw.format {
-            TextFormat::Json => Ok(Self(object(&raw.text)?)),
+            TextFormat::Json => object(&raw.text).map(Self),
             TextFormat::Toml => Err(unsupported("application/toml")),
         }
     }
@@ -108,7 +108,7 @@ fn unsupported(found: &str) -> Refusal {
 }
 
 /// Reads a JSON object as [`json`] does: serde would take a list for its fields in their order.
-pub fn object<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+pub fn object<T: DeserializeOwned>(text: &str) -> Answer<T> {
     let text = text.trim();
     if text.is_empty() || text.starts_with('{') {
         return json(text);
@@ -117,11 +117,11 @@ pub fn object<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     let message = "an object, `{…}`, is wanted".to_owned();
     let detail = message.clone();
     let error = FieldError { field: "body".to_owned(), line: Some(1), message };
-    Err(Problem::new(Code::Invalid, detail).with_errors(vec![error]))
+    Err(Problem::new(Code::Invalid, detail).with_errors(vec![error]).into())
 }
 
 /// Reads JSON. What is no JSON is 400 with line and column; what is no `T` is 422 with the field.
-pub fn json<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+pub fn json<T: DeserializeOwned>(text: &str) -> Answer<T> {
     let text = if text.trim().is_empty() { "{}" } else { text };
     is_json(text)?;
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -138,12 +138,13 @@ pub fn json<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
         };
         let detail =
             if field.is_empty() { message.clone() } else { format!("`{field}`: {message}") };
-        Problem::new(Code::Invalid, detail).with_errors(vec![FieldError { field, line, message }])
+        let error = FieldError { field, line, message };
+        Problem::new(Code::Invalid, detail).with_errors(vec![error]).into()
     })
 }
 
 /// Whether a text is JSON at all; 400 with line and column otherwise.
-pub fn is_json(text: &str) -> Result<(), Problem> {
+pub fn is_json(text: &str) -> Answer<()> {
     let read = serde_json::from_str::<serde::de::IgnoredAny>(text);
     let Err(error) = read else { return Ok(()) };
     let what = match error.classify() {
@@ -154,11 +155,8 @@ pub fn is_json(text: &str) -> Result<(), Problem> {
     let message = without_place(&error.to_string());
     let detail = format!("{what} at line {line} column {column}: {message}");
     let line = u32::try_from(line).ok();
-    Err(Problem::new(Code::Malformed, detail).with_errors(vec![FieldError {
-        field: "body".to_owned(),
-        line,
-        message,
-    }]))
+    let error = FieldError { field: "body".to_owned(), line, message };
+    Err(Problem::new(Code::Malformed, detail).with_errors(vec![error]).into())
 }
 
 /// A message of serde_json without its ` at line … column …`.
@@ -193,7 +191,8 @@ mod tests {
             ("{\"cuont\": 1}", 422, "cuont", 1, "expected `count`"),
             ("{\"count\": 1, \"count\": 2}", 422, "count", 1, "duplicate field"),
         ] {
-            let problem = object::<Scale>(text).expect_err(text);
+            let refusal = object::<Scale>(text).expect_err(text);
+            let problem = refusal.problem();
             assert_eq!(problem.status, status, "{text}: {problem}");
             assert_eq!(problem.field.as_deref(), Some(field), "{text}: {problem}");
             assert_eq!(problem.errors[0].line, Some(line), "{text}: {problem}");
