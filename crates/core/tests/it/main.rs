@@ -1,6 +1,8 @@
 //! What the core decides, from the outside: tables and properties.
 
 mod constraint;
+mod fleet;
 mod liveness;
+mod placement;
 mod sim;
 mod spec;
