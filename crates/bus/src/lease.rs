@@ -57,7 +57,7 @@ impl Lease {
             }
             pause().await;
         };
-        let mut heard = clock::instant();
+        let mut due = clock::instant();
         let mut known = None;
         loop {
             match slot.read().await {
@@ -73,10 +73,10 @@ impl Lease {
                 Ok(State::Ours(sent)) => return Ok(Self::held(slot, sent)),
                 Ok(State::Theirs(revision)) => {
                     if known != Some(revision) {
-                        heard = clock::instant();
+                        due = clock::instant() + ttl;
                         known = Some(revision);
                     }
-                    wait(&mut hints, &mut heard, ttl).await;
+                    wait(&mut hints, &mut due, ttl).await;
                 }
                 Err(why) => {
                     debug!(purpose, error = %why, "the lease cannot be read yet: {why}");
@@ -149,16 +149,19 @@ async fn pause() {
     tokio::time::sleep(Duration::from_millis(pause)).await;
 }
 
-/// Waits until the lease is worth another look: it was given up, or `ttl` has passed since it was
-/// heard of.
-async fn wait(hints: &mut Subscriber, heard: &mut Instant, ttl: Duration) {
+/// Waits until the lease is worth another look: `ttl` has passed since it was heard of, or it was
+/// given up. A hint comes before what it hints at is committed: from then on it is always due.
+async fn wait(hints: &mut Subscriber, due: &mut Instant, ttl: Duration) {
     loop {
-        let left = (*heard + ttl).saturating_duration_since(clock::instant());
+        let left = due.saturating_duration_since(clock::instant());
         match tokio::time::timeout(left.max(LOOK_AGAIN), hints.next()).await {
             Err(_) => return,
             Ok(None) => return pause().await,
-            Ok(Some(message)) if message.headers.as_ref().is_some_and(is_marker) => return,
-            Ok(Some(_)) => *heard = clock::instant(),
+            Ok(Some(message)) if message.headers.as_ref().is_some_and(is_marker) => {
+                *due = clock::instant();
+                return;
+            }
+            Ok(Some(_)) => *due = clock::instant() + ttl,
         }
     }
 }

@@ -1,10 +1,12 @@
-//! What tests stand on: a private nats-server (or three) per test, and `eventually`, the only
+//! What tests stand on: a private nats-server (or three) or PostgreSQL per test, and `eventually`, the only
 //! place that may wait.
 
 pub mod eventually;
 pub mod nats;
 pub mod ports;
+pub mod postgres;
 
 pub use eventually::{eventually, eventually_within};
 pub use nats::{NatsCluster, NatsServer};
 pub use ports::Ports;
+pub use postgres::Postgres;

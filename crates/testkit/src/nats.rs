@@ -1,7 +1,7 @@
 //! Private nats-servers with JetStream, started from the very files in `deploy/nats`.
 
 mod cluster;
-mod process;
+pub(crate) mod process;
 
 use std::path::{Path, PathBuf};
 use std::process::Child;

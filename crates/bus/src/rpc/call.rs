@@ -55,7 +55,8 @@ impl Bus {
         let late = || format!("no answer from `{subject}` within {:?}", from.timeout);
         match answer {
             Ok(Ok(message)) => {
-                headers::read(&message.headers.unwrap_or_default(), &message.payload, format)
+                let said = message.headers.unwrap_or_default();
+                headers::read(&said, &message.payload, format).map_err(|problem| *problem)
             }
             Ok(Err(error)) => Err(match error.kind() {
                 RequestErrorKind::NoResponders => {

@@ -61,12 +61,13 @@ pub(super) fn caller(headers: &HeaderMap) -> Caller {
 }
 
 /// The format a request is in; an unknown one is an error that names it.
-pub(super) fn format(headers: &HeaderMap, usual: Format) -> Result<Format, Problem> {
+pub(super) fn format(headers: &HeaderMap, usual: Format) -> Result<Format, Box<Problem>> {
     let Some(said) = headers.get(CONTENT) else { return Ok(usual) };
     Format::from_content_type(said.as_str()).ok_or_else(|| {
         let said: String = said.as_str().chars().take(80).collect();
         let known = "`application/json` or `application/protobuf`";
-        Problem::new(Code::Malformed, format!("`Content-Type` is `{said}`, should be {known}"))
+        let detail = format!("`Content-Type` is `{said}`, should be {known}");
+        Box::new(Problem::new(Code::Malformed, detail))
     })
 }
 
@@ -88,9 +89,14 @@ pub(super) fn of_problem(problem: &Problem) -> (HeaderMap, Bytes) {
 }
 
 /// Reads an answer.
-pub(super) fn read<R: Wire>(headers: &HeaderMap, body: &[u8], asked: Format) -> Result<R, Problem> {
-    let unreadable =
-        |why: String| Problem::new(Code::Internal, format!("an answer that cannot be read: {why}"));
+pub(super) fn read<R: Wire>(
+    headers: &HeaderMap,
+    body: &[u8],
+    asked: Format,
+) -> Result<R, Box<Problem>> {
+    let unreadable = |why: String| {
+        Box::new(Problem::new(Code::Internal, format!("an answer that cannot be read: {why}")))
+    };
     if headers.get(ERROR_CODE).is_some() {
         let problem = serde_json::from_slice(body);
         return Err(problem.unwrap_or_else(|error| unreadable(error.to_string())));

@@ -107,7 +107,7 @@ impl Server {
             let handler = Arc::clone(&handler);
             Box::pin(async move {
                 let said = message.headers.unwrap_or_default();
-                let format = headers::format(&said, R::FORMAT)?;
+                let format = headers::format(&said, R::FORMAT).map_err(|problem| *problem)?;
                 let request = R::decode(&message.payload, format).map_err(unreadable)?;
                 let reply = handler(caller, request).await?;
                 Ok((headers::of_answer(format), reply.encode(format).into()))

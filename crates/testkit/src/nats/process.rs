@@ -102,7 +102,7 @@ pub(super) fn signal(child: Option<&Child>, signal: Signal) {
 }
 
 #[expect(unsafe_code, reason = "what runs between fork and exec is two system calls")]
-fn die_with_us(command: &mut Command) {
+pub(crate) fn die_with_us(command: &mut Command) {
     let die =
         || rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(Into::into);
     // SAFETY: the closure allocates nothing and takes no lock.
@@ -115,7 +115,7 @@ type Order = (Command, SyncSender<io::Result<Child>>);
 
 /// Starts the command from a thread that lives as long as this process: the kernel sends the death
 /// signal when the *thread* ends that started the child.
-fn spawn_on_keeper(command: Command) -> io::Result<Child> {
+pub(crate) fn spawn_on_keeper(command: Command) -> io::Result<Child> {
     static KEEPER: OnceLock<SyncSender<Order>> = OnceLock::new();
     let keeper = KEEPER.get_or_init(|| {
         let (sender, orders) = sync_channel::<Order>(1);

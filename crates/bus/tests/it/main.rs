@@ -1,0 +1,12 @@
+//! The bus on real NATS servers: one, and three in a cluster.
+
+mod connection;
+mod events;
+mod fenced;
+mod fixture;
+mod kv;
+mod lease;
+mod provision;
+mod pubsub;
+mod rpc;
+mod watch;
