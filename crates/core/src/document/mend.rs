@@ -69,7 +69,8 @@ fn mend(tree: &mut Tree, fault: &Fault, problems: &mut Vec<Problem>) -> bool {
             }
             replace(tree, &path, known)
         }
-        Kind::Wrong(_) if made_up => false,
+        // A choice of which the only key was wrong goes too; for all else nothing can be made up.
+        Kind::Wrong(_) if made_up => emptied(tree, &path) && take(tree, &path.0),
         Kind::Wrong(_) => {
             problems.push(problem);
             take(tree, &path.0)
@@ -113,6 +114,11 @@ fn closest<'k>(found: &str, known: &[&'k str]) -> Option<&'k str> {
     (strsim::osa_distance(found, near) * 2 <= near.len()).then_some(*near)
 }
 
+/// Whether it is a table from which everything was taken out.
+fn emptied(tree: &mut Tree, path: &Path) -> bool {
+    tree.get_mut(&path.0).is_some_and(|here| here.value == Value::Table(Vec::new()))
+}
+
 /// Puts the first known word in for an unknown one. Of what a name leads to nothing can be made
 /// up: that is taken out.
 fn replace(tree: &mut Tree, path: &Path, known: &[&str]) -> bool {
@@ -131,7 +137,10 @@ fn take(tree: &mut Tree, steps: &[Step]) -> bool {
     let Some((last, before)) = steps.split_last() else { return false };
     let Some(around) = tree.get_mut(before) else { return false };
     match (last, &mut around.value) {
-        (Step::Key(key), Value::Table(entries)) => entries.retain(|(k, _)| k != key),
+        (Step::Key(key), Value::Table(entries)) => {
+            entries.retain(|(k, _)| k != key);
+            around.made_up |= entries.is_empty();
+        }
         (Step::Index(index), Value::List(items)) => match items.get_mut(*index) {
             Some(item) => item.value = Value::Gone,
             None => return false,

@@ -73,6 +73,8 @@ pub(super) struct NodeState {
     pub seat: Seat,
     pub ports: PortTable,
     pub entries: BTreeSet<u32>,
+    /// How many of them say `keep`: it gets no new work before their fate is settled.
+    pub kept: u32,
     /// Whether its manifest is known, from the bus or because we wrote it.
     pub manifest_known: bool,
     pub incarnation: u64,
@@ -93,6 +95,7 @@ impl NodeState {
             seat: Seat::default(),
             ports: PortTable::new((0, 0)),
             entries: BTreeSet::new(),
+            kept: 0,
             manifest_known: false,
             incarnation: 0,
             applied: (Term(0), Revision(0)),
@@ -259,6 +262,7 @@ impl Engine {
         let ask = self.texts[at(instance.text)].ask;
         let node = &mut self.nodes[at(instance.node)];
         node.entries.insert(index);
+        node.kept += u32::from(instance.desired == Desired::Keep);
         node.seat.instances += 1;
         node.seat.requested = node.seat.requested.plus(ask);
         node.seat.pending = node.seat.pending.plus(ask);
@@ -293,6 +297,7 @@ impl Engine {
         instance.work = NONE;
         let state = &mut self.nodes[at(node)];
         state.entries.remove(&index);
+        state.kept -= u32::from(!counted);
         state.seat.instances -= 1;
         state.seat.requested = state.seat.requested.minus(ask);
         state.seat.pending = state.seat.pending.minus(ask);
@@ -304,6 +309,8 @@ impl Engine {
         self.freed.insert(node);
         if counted {
             self.tally(work, node, Tally::Less);
+        } else {
+            self.reopen(node);
         }
         self.mark_last_to_go(node);
     }
@@ -346,9 +353,24 @@ impl Engine {
         self.set_seen(index, observed, ready);
         self.instances[at(index)].proven = proven;
         match (before == Desired::Keep, desired == Desired::Keep) {
-            (false, true) => self.tally(work, node, Tally::Less),
-            (true, false) => self.tally(work, node, Tally::More),
+            (false, true) => {
+                self.nodes[at(node)].kept += 1;
+                self.tally(work, node, Tally::Less);
+            }
+            (true, false) => {
+                self.nodes[at(node)].kept -= 1;
+                self.tally(work, node, Tally::More);
+                self.reopen(node);
+            }
             (true, true) | (false, false) => {}
+        }
+    }
+
+    /// Once all that a node kept is settled it takes work again.
+    fn reopen(&mut self, node: u32) {
+        if self.nodes[at(node)].kept == 0 {
+            self.freed.insert(node);
+            self.dirty.extend(self.systems.iter().copied());
         }
     }
 

@@ -168,7 +168,12 @@ impl Engine {
     fn closed_to(&self, request: &Request, node: u32) -> Reasons {
         let state = &self.nodes[at(node)];
         match &state.record {
-            Some(record) if !state.gone => closed(record, request),
+            Some(record) if !state.gone => {
+                let mut reasons = closed(record, request);
+                // What it kept while it was lost is settled before it is given anything new.
+                reasons.add_if(Reason::Liveness, || state.kept > 0);
+                reasons
+            }
             Some(_) | None => Reasons::from(Reason::Liveness),
         }
     }

@@ -120,6 +120,16 @@ impl Executor {
         }
     }
 
+    /// What was last obeyed.
+    pub(super) fn obeyed(&self) -> impl Iterator<Item = &Group> {
+        self.applied.groups.iter()
+    }
+
+    /// Whether it is here and has not ended, whatever is known of it elsewhere.
+    pub(super) fn runs(&self, id: InstanceId) -> bool {
+        self.lives.get(&id).is_some_and(|life| !life.ended())
+    }
+
     /// A beat, from nodes of which a scenario says what else uses them.
     pub(super) fn heartbeat(&self, now: Timestamp) -> Option<Heartbeat> {
         let foreign = self.foreign?;

@@ -21,6 +21,7 @@ impl World {
             let planned = self.plan();
             let moved = self.run_executors();
             if !planned && !moved {
+                self.broken.extend(invariant::fenced(&self.executors, &self.registry));
                 return Ok(());
             }
         }
@@ -76,11 +77,12 @@ impl World {
     }
 
     fn commit(&mut self, pool: &PoolName, plan: Plan) {
-        for decision in plan.decisions {
-            self.note(decision);
-        }
         for node in plan.manifests {
             self.commit_manifest(pool, &node);
+        }
+        for decision in plan.decisions {
+            self.judge(&decision);
+            self.note(decision);
         }
         let engine = self.engines.get(pool).expect("it is one of ours");
         for key in plan.progress {
@@ -100,6 +102,16 @@ impl World {
         }
     }
 
+    /// Whether a placement keeps the hard rules.
+    fn judge(&mut self, decision: &Decision) {
+        let Decision::Place { id, workload, version, node, .. } = decision else { return };
+        let text = self.registry.text(workload, *version);
+        if let Some(executor) = self.executors.get(node) {
+            let broken = invariant::placement(executor, text, *id, &self.registry);
+            self.broken.extend(broken);
+        }
+    }
+
     fn commit_manifest(&mut self, pool: &PoolName, node: &NodeName) {
         self.revision = self.revision.next();
         let engine = self.engines.get_mut(pool).expect("it is one of ours");
@@ -110,7 +122,7 @@ impl World {
             self.broken.push(format!("node {node} is given work and is not there"));
             return;
         };
-        self.broken.extend(invariant::check(&executor.node, &manifest));
+        self.broken.extend(invariant::manifest(&executor.node, &manifest));
         executor.wanted = manifest;
         self.busy.insert(node.clone());
     }

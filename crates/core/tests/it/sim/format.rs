@@ -66,7 +66,6 @@ fn what_cannot_be_read_is_named_by_line_and_key() {
             line 2: `nodes[0].name`: it is required
             line 4: `steps[0]`: `aply` is none of `apply`, `scale`, `remove`, `promote`, `join`, `node`, `use`, `exit`, `advance`, `rebalance`, `expect_quiet` and `takeover`; did you mean `apply`?
             line 5: `steps[1].apply.cuont`: unknown key `cuont`; the nearest known key is `count`
-            line 6: `steps[2]`: expected a table with one key of `apply`, `scale`, `remove`, `promote`, `join`, `node`, `use`, `exit`, `advance`, `rebalance`, `expect_quiet` and `takeover`, found 0 keys
             line 6: `steps[2].advance`: `30` is not a duration: a whole number and one of ms, s, m, h, d, as in `1500ms` or `5m`
             line 7: `steps[3].node.liveness`: `dead` is none of `online`, `suspect`, `offline`, `left` and `asleep`"#]],
     );

@@ -37,6 +37,36 @@ fn strategy() -> impl Strategy<Value = &'static str> {
     ]
 }
 
+/// A workload with any of the rules that change how it is placed, updated and moved.
+fn any_workload() -> impl Strategy<Value = Value> {
+    let names = prop_oneof![Just("a"), Just("b"), Just("c"), Just("d")];
+    let ports = prop_oneof![
+        3 => Just(json!([])),
+        1 => Just(json!([{ "name": "http", "static": 8080 }])),
+        1 => Just(json!([{ "name": "block", "count": 3, "align": 4 }])),
+    ];
+    let loss = prop_oneof![Just("restart"), Just("restart"), Just("wait"), Just("fence")];
+    let waits = prop_oneof![Just("0s"), Just("5s")];
+    let rules = prop_oneof![
+        Just(json!({})),
+        Just(json!({ "max_per": { "node.name": 2 } })),
+        Just(json!({ "spread": { "attribute": "node.zone" } })),
+        Just(json!({ "anti_affinity": { "group": "h", "scope": "zone", "mode": "soft" } })),
+        Just(json!({ "anti_affinity": { "group": "h" } })),
+        Just(json!({ "require": ["node.name != n3"] })),
+    ];
+    let update = (0u32..4, 0u64..8);
+    (names, (0u32..8, 1u64..20), ports, (loss, waits), rules, update).prop_map(
+        |(name, (count, cpu), ports, (loss, waits), rules, (parallel, min_ready))| {
+            json!({ "apply": { "name": name, "driver": "sim", "count": count, "ports": ports,
+                "resources": { "cpu": cpu * 50, "memory": "16MiB" }, "placement": rules,
+                "reschedule": { "on_node_loss": loss, "disconnected_for": waits },
+                "restart": { "attempts": 1 },
+                "update": { "max_parallel": parallel, "min_ready": format!("{min_ready}s") } } })
+        },
+    )
+}
+
 /// A step that may come in any order.
 fn step() -> impl Strategy<Value = Value> {
     let names = prop_oneof![Just("a"), Just("b"), Just("c")];
@@ -45,6 +75,8 @@ fn step() -> impl Strategy<Value = Value> {
     let admin = prop_oneof![Just("active"), Just("active"), Just("cordoned"), Just("draining")];
     let some = || (1u32..=5).prop_map(|n| format!("n{n}"));
     prop_oneof![
+        4 => any_workload(),
+        1 => Just(json!({ "apply": { "name": "agent", "driver": "sim", "kind": "system" } })),
         3 => (names.clone(), 0u32..8, 1u64..20, strategy()).prop_map(|(name, count, cpu, strategy)| {
             workload(name, count, cpu * 100, json!({ "strategy": strategy }))
         }),
@@ -103,11 +135,12 @@ proptest! {
     ) {
         let behaviour = json!({ "ready_after": format!("{ready_ms}ms"),
             "stop_after": format!("{stop_ms}ms") });
-        let nodes = json!([{ "name": "n{1..5}", "behaviour": behaviour, "ports": [20000, 20009],
-            "max_instances": 6 }]);
+        let node = |name: &str, zone: &str| json!({ "name": name, "zone": zone,
+            "behaviour": behaviour, "ports": [20000, 20009], "max_instances": 6 });
+        let nodes = json!([node("n{1..2}", "x"), node("n{3..4}", "y"), node("n5", "")]);
         let mut last_counts: BTreeMap<String, u64> = BTreeMap::new();
         for step in &happened {
-            if let Some(apply) = step.get("apply") {
+            if let Some(apply) = step.get("apply").filter(|apply| apply["name"] != "agent") {
                 let name = apply["name"].as_str().unwrap_or_default().to_owned();
                 last_counts.insert(name, apply["count"].as_u64().unwrap_or(1));
             }
