@@ -1,0 +1,129 @@
+//! What can be asked for on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Measures Ostler on this machine: loopback only, bounded in time, and nothing is left behind.
+#[derive(Debug, Parser)]
+#[command(name = "ostler-loadtest", version)]
+pub struct Args {
+    /// What is measured.
+    #[command(subcommand)]
+    pub scenario: Scenario,
+    /// Write the report as JSON, too.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+pub enum Scenario {
+    /// The core alone: placements per second and peak memory.
+    Engine(Engine),
+    /// REST request to every instance reported running, by simulated executors on a real bus.
+    Place(Place),
+    /// One service as a child of a scenario; ends when its standard input is closed.
+    #[command(hide = true)]
+    Serve(Serve),
+}
+
+/// The core alone.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Engine {
+    /// How many nodes there are.
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub nodes: u32,
+    /// How many instances are placed; default: what the case asks for.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub instances: Option<u32>,
+    /// What is placed.
+    #[arg(long, value_enum, default_value_t = Case::Basic)]
+    pub case: Case,
+    /// How often it is measured.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+}
+
+/// What the core is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Case {
+    /// Instances without constraints, on top of ten a node that run already.
+    Basic,
+    /// Instances without constraints, on empty nodes.
+    Empty,
+    /// An even spread over 100 racks.
+    Spread,
+    /// At most one on each node, where another workload has its own already.
+    AntiAffinity,
+    /// Why a workload that fits nowhere is blocked, node by node.
+    Explain,
+}
+
+/// The whole path.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Place {
+    /// How many simulated executors there are.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub nodes: u32,
+    /// How many instances are asked for.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub instances: u32,
+    /// A NATS server of your own; without it a private one is started, and removed afterwards.
+    #[arg(long, value_name = "URL")]
+    pub nats: Option<String>,
+    /// Servers of the private NATS cluster: 1 or 3.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3))]
+    pub replicas: u32,
+    /// Connections that the simulated executors share.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub connections: u32,
+    /// How many placements the scheduler makes in one plan; default: its own.
+    #[arg(long)]
+    pub batch: Option<usize>,
+    /// Give up after so many seconds.
+    #[arg(long, default_value_t = 300)]
+    pub within: u64,
+}
+
+/// One service as a child.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Serve {
+    /// Which.
+    #[arg(value_enum)]
+    pub service: Service,
+    /// Its NATS server.
+    #[arg(long)]
+    pub nats: String,
+    /// The folder for what it keeps, and for where it tells its address.
+    #[arg(long)]
+    pub home: PathBuf,
+    /// How many placements the scheduler makes in one plan.
+    #[arg(long)]
+    pub batch: Option<usize>,
+}
+
+/// The services that a scenario starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Service {
+    /// Desired state and liveness.
+    Registry,
+    /// Placements.
+    Scheduler,
+    /// REST.
+    Gateway,
+}
+
+impl Service {
+    /// All of them, in the order in which they are started.
+    pub const ALL: [Self; 3] = [Self::Registry, Self::Scheduler, Self::Gateway];
+
+    /// Its name on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Registry => "registry",
+            Self::Scheduler => "scheduler",
+            Self::Gateway => "gateway",
+        }
+    }
+}

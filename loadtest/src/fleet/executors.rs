@@ -1,0 +1,113 @@
+//! Thousands of simulated hosts: the executor's own code with the `sim` driver, in this process, on
+//! connections that they share.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use indicatif::ProgressBar;
+use ostler_bus::{Bus, Pings, WatchEvent};
+use ostler_core::id::NodeName;
+use ostler_core::node::{Liveness, Node};
+use ostler_core::resources::{Bytes, Resources};
+use ostler_core::workload::DriverKind;
+use ostler_executor::config::{Capacity, Events};
+use ostler_executor::{Buses, Config};
+use ostler_schemas::bucket::Bucket;
+use ostler_service::{Program, Tasks};
+
+use super::Setup;
+
+/// How long all nodes may take to join.
+const ONLINE_WITHIN: Duration = Duration::from_secs(180);
+/// What names of nodes begin with.
+const PREFIX: &str = "load-";
+
+/// The simulated executors.
+pub struct Executors {
+    program: Program,
+    nodes: u32,
+}
+
+impl Executors {
+    /// Starts them without waiting.
+    pub async fn start(bus: &ostler_bus::Config, setup: &Setup) -> anyhow::Result<Self> {
+        let program = Program::new();
+        let mut shared = Vec::new();
+        for _ in 0..setup.connections.min(setup.nodes).max(1) {
+            let main = Bus::connect(bus, "loadtest-executors", Pings::Usual, &program).await?;
+            let beats = main.another("loadtest-beats", Pings::Heartbeat).await?;
+            shared.push(Buses { main, beats });
+        }
+        for (number, buses) in (0..setup.nodes).zip(shared.iter().cycle()) {
+            let config = config(number)?;
+            let tasks = Tasks::under(program.tasks.stop_token().child_token());
+            let own = Program { tasks, ..Program::new() };
+            let run = ostler_executor::run_with(config, buses.clone(), own);
+            program.tasks.spawn("executor", run);
+        }
+        Ok(Self { program, nodes: setup.nodes })
+    }
+
+    /// Waits until the registry calls all of them online.
+    pub async fn online(&self, bus: &Bus) -> anyhow::Result<()> {
+        let bar = ProgressBar::new(self.nodes.into()).with_message("nodes online");
+        let mut watch = bus.watch(&Bucket::Nodes).await?;
+        let mut online = BTreeSet::new();
+        let all = async {
+            while online.len() < usize::try_from(self.nodes).unwrap_or(usize::MAX) {
+                match watch.next().await {
+                    Some(WatchEvent::Put { key, value, .. }) if is_ours(&key) => {
+                        let node: Node = WatchEvent::decode(&value)?;
+                        if node.liveness == Liveness::Online {
+                            online.insert(key);
+                        }
+                    }
+                    Some(_) => {}
+                    None => anyhow::bail!("the program stops"),
+                }
+                bar.set_position(u64::try_from(online.len())?);
+            }
+            Ok(())
+        };
+        let ended = self.program.tasks.stop_token();
+        let done = tokio::select! {
+            done = tokio::time::timeout(ONLINE_WITHIN, all) => done,
+            () = ended.cancelled() => anyhow::bail!("an executor ended"),
+        };
+        bar.finish_and_clear();
+        done.with_context(|| format!("only {} of {} nodes joined", online.len(), self.nodes))?
+    }
+
+    /// Stops all of them.
+    pub async fn stop(self) {
+        self.program.tasks.shut_down(Duration::from_secs(60)).await;
+    }
+}
+
+/// Whether a node is one of the simulated ones.
+pub fn is_ours(node: &str) -> bool {
+    node.starts_with(PREFIX)
+}
+
+fn config(number: u32) -> anyhow::Result<Config> {
+    let name: NodeName = format!("{PREFIX}{number:05}").parse()?;
+    Ok(Config {
+        hardware: Some(name.to_string()),
+        name: Some(name),
+        zone: format!("zone-{}", number % 3),
+        labels: [("rack".to_owned(), format!("r{}", number % 100))].into(),
+        addresses: vec!["127.0.0.1".to_owned()],
+        reserved: Resources::default(),
+        capacity: Capacity {
+            cpu: Some(64_000),
+            memory: Some(Bytes::from_mib(65_536)),
+            disk: Some(Bytes::from_mib(1 << 20)),
+            network: Some(10_000),
+        },
+        max_instances: 4_000,
+        drivers: vec![DriverKind::Sim],
+        events: Events::Trouble,
+        ..Config::default()
+    })
+}

@@ -1,0 +1,80 @@
+//! The other side of a child: one service, until standard input is closed.
+
+use std::io::Read as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use ostler_bus::{Bus, Pings};
+use ostler_service::{Program, telemetry};
+
+use super::child::ready_file;
+use crate::args::{Serve, Service};
+
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Serves until standard input is closed.
+pub async fn serve(args: Serve) -> anyhow::Result<()> {
+    telemetry::start(&telemetry::Config::default());
+    let program = Program::new();
+    let config = ostler_bus::Config { url: args.nats.clone(), ..ostler_bus::Config::default() };
+    let bus = Bus::connect(&config, args.service.as_str(), Pings::Usual, &program).await?;
+    let address = start(&args, bus, &program).await?;
+    stop_with_stdin(&program);
+    tell_when_ready(&program, &args.home, args.service, address).await?;
+    program.tasks.stopped().await;
+    program.finish().await.map_err(anyhow::Error::msg)
+}
+
+/// Starts the service; says where it can be reached.
+async fn start(args: &Serve, bus: Bus, program: &Program) -> anyhow::Result<SocketAddr> {
+    let own = program.clone();
+    match args.service {
+        Service::Registry => {
+            let database = format!("sqlite:{}/registry.db", args.home.display());
+            let config = ostler_registry::Config { database, ..Default::default() };
+            program.tasks.spawn("registry", ostler_registry::run(config, bus, own));
+            Ok(program.serve_health(LOOPBACK).await?)
+        }
+        Service::Scheduler => {
+            let mut config = ostler_scheduler::Config::default();
+            config.batch = args.batch.unwrap_or(config.batch);
+            program.tasks.spawn("scheduler", ostler_scheduler::run(config, bus, own));
+            Ok(program.serve_health(LOOPBACK).await?)
+        }
+        Service::Gateway => {
+            let config = ostler_gateway::Config { listen: LOOPBACK, ..Default::default() };
+            let bound = ostler_gateway::bind(config).await?;
+            let address = bound.address();
+            program.tasks.spawn("gateway", bound.run(bus, own));
+            Ok(address)
+        }
+    }
+}
+
+/// A thread, because standard input has no other way; it ends with the process.
+fn stop_with_stdin(program: &Program) {
+    let tasks = program.tasks.clone();
+    std::thread::spawn(move || {
+        let mut nothing = Vec::new();
+        // Whatever comes, it is over when nothing more comes.
+        std::io::stdin().read_to_end(&mut nothing).ok();
+        tasks.stop();
+    });
+}
+
+async fn tell_when_ready(
+    program: &Program,
+    home: &Path,
+    service: Service,
+    address: SocketAddr,
+) -> anyhow::Result<()> {
+    let stop = program.tasks.stop_token();
+    while program.health.ready().is_err() && !stop.is_cancelled() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let file = ready_file(home, service);
+    let part = file.with_extension("part");
+    std::fs::write(&part, address.to_string())?;
+    Ok(std::fs::rename(part, file)?)
+}

@@ -1,0 +1,109 @@
+//! Counts what executors report, as everybody sees it: by a watch of the reports.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use indicatif::ProgressBar;
+use ostler_bus::{Bus, Watch, WatchEvent};
+use ostler_core::instance::{Observed, Report};
+use ostler_schemas::bucket::Bucket;
+use ostler_service::clock;
+
+/// How many instances run, by node.
+pub struct Tally {
+    watch: Watch,
+    nodes: BTreeMap<String, u32>,
+    running: u32,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Goal {
+    /// So many run.
+    pub running: u32,
+    /// Since when time is counted.
+    pub began: Instant,
+    /// How long it may take.
+    pub within: Duration,
+}
+
+/// When it was reached.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reached {
+    /// The first report that brought it nearer.
+    pub first: Duration,
+    /// Half of the way.
+    pub half: Duration,
+    /// All of it.
+    pub last: Duration,
+}
+
+impl Tally {
+    /// Begins to count; what is there already is known when this returns.
+    pub async fn begin(bus: &Bus) -> anyhow::Result<Self> {
+        let watch = bus.watch(&Bucket::Reports).await?;
+        let mut tally = Self { watch, nodes: BTreeMap::new(), running: 0 };
+        loop {
+            match tally.watch.next().await {
+                Some(WatchEvent::CaughtUp { .. }) => return Ok(tally),
+                Some(event) => tally.hear(event)?,
+                None => bail!("the program stops"),
+            }
+        }
+    }
+
+    /// Waits until exactly so many run.
+    pub async fn until(&mut self, goal: Goal, bar: &ProgressBar) -> anyhow::Result<Reached> {
+        let from = self.running;
+        let mut reached = Reached::default();
+        let left = goal.within.saturating_sub(clock::since(goal.began));
+        let counting = async {
+            while self.running != goal.running {
+                let Some(event) = self.watch.next().await else { bail!("the program stops") };
+                self.hear(event)?;
+                let now = clock::since(goal.began);
+                if reached.first.is_zero() && self.running != from {
+                    reached.first = now;
+                }
+                let way = from.abs_diff(self.running);
+                if reached.half.is_zero() && way >= from.abs_diff(goal.running) / 2 {
+                    reached.half = now;
+                }
+                bar.set_position(self.running.into());
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(left, counting).await {
+            Ok(done) => done?,
+            Err(_) => {
+                bail!("{} instead of {} run after {:?}", self.running, goal.running, goal.within)
+            }
+        }
+        reached.last = clock::since(goal.began);
+        Ok(reached)
+    }
+
+    /// How many run on each node that runs any.
+    pub fn per_node(&self) -> impl Iterator<Item = u32> {
+        self.nodes.values().copied().filter(|running| *running > 0)
+    }
+
+    fn hear(&mut self, event: WatchEvent) -> anyhow::Result<()> {
+        match event {
+            WatchEvent::Put { key, value, .. } => {
+                let report: Report = WatchEvent::decode(&value)?;
+                let running =
+                    report.statuses.iter().filter(|one| one.observed == Observed::Running).count();
+                let running = u32::try_from(running)?;
+                let before = self.nodes.insert(key, running).unwrap_or(0);
+                self.running = self.running - before + running;
+            }
+            WatchEvent::Gone { key, .. } => {
+                self.running -= self.nodes.remove(&key).unwrap_or(0);
+            }
+            WatchEvent::CaughtUp { .. } | WatchEvent::Resync => {}
+        }
+        Ok(())
+    }
+}
