@@ -53,7 +53,7 @@ impl Stream {
             writer,
             storage: Storage::File,
             single: false,
-            max_bytes: 2 * GIB,
+            max_bytes: GIB,
             max_age_seconds: 0,
             last_only: true,
             ttl: false,
@@ -68,13 +68,15 @@ impl Stream {
             name: format!("OBJ_{name}"),
             subjects: vec![format!("$O.{name}.C.>"), format!("$O.{name}.M.>")],
             last_only: false,
-            max_bytes: 50 * GIB,
+            max_bytes: 4 * GIB,
             ..Self::bucket(name, "registry", description)
         }
     }
 }
 
-/// Everything but the pools' placements.
+/// Everything but the pools' placements. A server refuses a stream whose limit would not fit beside
+/// the others into three quarters of its free disk (10047) unless `max_file_store` says otherwise,
+/// so the sum of all limits stays below 40 GiB.
 #[must_use]
 pub fn streams() -> Vec<Stream> {
     let bucket = Stream::bucket;
@@ -122,7 +124,7 @@ pub fn placements(pool: &PoolName) -> Stream {
     let name = format!("placements-{pool}");
     Stream {
         atomic: true,
-        max_bytes: 8 * GIB,
+        max_bytes: 4 * GIB,
         republish: Some((
             format!("$KV.{name}.*"),
             format!("ostler.v1.hint.{pool}.{{{{wildcard(1)}}}}"),

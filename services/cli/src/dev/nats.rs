@@ -57,6 +57,8 @@ pub async fn start(layout: &Layout) -> Result<Child, Failure> {
     child::start(&program, &args, layout.log("nats")?)
 }
 
+/// The limits of streams are caps: the server is told a number above their sum, or a small disk
+/// would be refused beforehand.
 fn configuration(layout: &Layout) -> String {
     format!(
         "# Written by `ostler dev`.\n\
@@ -64,7 +66,7 @@ fn configuration(layout: &Layout) -> String {
          server_name: \"ostler-dev\"\n\
          max_payload: 8388608\n\
          write_deadline: \"10s\"\n\
-         jetstream {{\n  store_dir: {:?}\n}}\n",
+         jetstream {{\n  store_dir: {:?}\n  max_file_store: 1TB\n  max_memory_store: 1GB\n}}\n",
         layout.fleet.nats_port,
         layout.dir.join("nats").display().to_string(),
     )

@@ -332,7 +332,7 @@ pub fn pid_of_instance(instance: &Value) -> u32 {
 pub fn web(count: u32) -> Value {
     json!({
         "name": "web", "count": count, "driver": "process",
-        "process": { "command": ["python3", "-m", "http.server", "${OSTLER_PORT_HTTP}", "--bind", "${OSTLER_ADDR_HTTP}"] },
+        "process": { "command": ["python3", "-m", "http.server", "${OSTLER_PORT_HTTP}"] },
         "resources": { "cpu": 20, "memory": "48MiB" },
         "ports": [{ "name": "http" }],
         "checks": [{ "type": "http", "port": "http", "interval": "500ms" }],
