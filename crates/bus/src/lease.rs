@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::Subscriber;
 use futures::StreamExt as _;
+use ostler_core::id::Revision;
 use ostler_service::clock;
 use rand::Rng as _;
 use tokio::sync::watch;
@@ -57,8 +58,7 @@ impl Lease {
             }
             pause().await;
         };
-        let mut due = clock::instant();
-        let mut known = None;
+        let mut outlook = Outlook::new(ttl);
         loop {
             match slot.read().await {
                 Ok(State::Free(revision)) => match slot.take(revision).await {
@@ -72,11 +72,8 @@ impl Lease {
                 },
                 Ok(State::Ours(sent)) => return Ok(Self::held(slot, sent)),
                 Ok(State::Theirs(revision)) => {
-                    if known != Some(revision) {
-                        due = clock::instant() + ttl;
-                        known = Some(revision);
-                    }
-                    wait(&mut hints, &mut due, ttl).await;
+                    outlook.read(revision);
+                    outlook.wait(&mut hints).await;
                 }
                 Err(why) => {
                     debug!(purpose, error = %why, "the lease cannot be read yet: {why}");
@@ -149,19 +146,44 @@ async fn pause() {
     tokio::time::sleep(Duration::from_millis(pause)).await;
 }
 
-/// Waits until the lease is worth another look: `ttl` has passed since it was heard of, or it was
-/// given up. A hint comes before what it hints at is committed: from then on it is always due.
-async fn wait(hints: &mut Subscriber, due: &mut Instant, ttl: Duration) {
-    loop {
-        let left = due.saturating_duration_since(clock::instant());
-        match tokio::time::timeout(left.max(LOOK_AGAIN), hints.next()).await {
-            Err(_) => return,
-            Ok(None) => return pause().await,
-            Ok(Some(message)) if message.headers.as_ref().is_some_and(is_marker) => {
-                *due = clock::instant();
-                return;
+/// When another's lease is worth another look. A hint comes before what it hints at is committed,
+/// and what was sent just before we listened is not heard: so reading is what counts, soon at
+/// first, then less and less often until the lease should have expired.
+struct Outlook {
+    ttl: Duration,
+    known: Option<Revision>,
+    expires: Instant,
+    next: Duration,
+}
+
+impl Outlook {
+    fn new(ttl: Duration) -> Self {
+        Self { ttl, known: None, expires: clock::instant(), next: LOOK_AGAIN }
+    }
+
+    /// It was read, and is at this revision.
+    fn read(&mut self, revision: Revision) {
+        if self.known != Some(revision) {
+            self.known = Some(revision);
+            self.expires = clock::instant() + self.ttl;
+        }
+        self.next = (self.next * 2).min(self.ttl);
+    }
+
+    /// Waits until it is worth another look.
+    async fn wait(&mut self, hints: &mut Subscriber) {
+        loop {
+            let left = self.expires.saturating_duration_since(clock::instant());
+            let left = left.min(self.next).max(LOOK_AGAIN);
+            match tokio::time::timeout(left, hints.next()).await {
+                Err(_) => return,
+                Ok(None) => return pause().await,
+                Ok(Some(message)) if message.headers.as_ref().is_some_and(is_marker) => {
+                    self.expires = clock::instant();
+                    return;
+                }
+                Ok(Some(_)) => self.expires = clock::instant() + self.ttl,
             }
-            Ok(Some(_)) => *due = clock::instant() + ttl,
         }
     }
 }
