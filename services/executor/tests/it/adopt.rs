@@ -1,0 +1,158 @@
+//! Executors die and come back; instances notice nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use ostler_core::instance::{Desired, Exit, Observed, Status};
+use ostler_core::workload::DriverKind;
+use ostler_testkit::eventually;
+
+use crate::rig::{Rig, Wanted, config, id, spec};
+
+/// An executor in a process of its own, killed when dropped.
+struct Executor(Child);
+
+impl Executor {
+    fn start(rig: &Rig) -> Self {
+        Self::start_with(rig, &rig.nats.url())
+    }
+
+    fn start_with(rig: &Rig, url: &str) -> Self {
+        let file = write_config(rig.dir.path(), url);
+        let child = Command::new(env!("CARGO_BIN_EXE_ostler-executor"))
+            .args(["--config".as_ref(), file.as_os_str()])
+            .stdin(Stdio::null())
+            .spawn();
+        Self(child.expect("it starts"))
+    }
+
+    fn kill(&mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("reaped");
+    }
+
+    fn terminate(&mut self) {
+        let pid = i32::try_from(self.0.id()).expect("a pid");
+        let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("asked");
+        assert!(self.0.wait().expect("reaped").success());
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            self.kill();
+        }
+    }
+}
+
+fn write_config(dir: &Path, url: &str) -> PathBuf {
+    let mut executor = config(dir, &[DriverKind::Process]);
+    executor.alone_after = ostler_core::time::Span::from_secs(1);
+    let settings = serde_json::json!({
+        "executor": executor,
+        "bus": { "url": url },
+        "telemetry": { "filter": "info,ostler_executor=debug" },
+    });
+    let text = toml_of(&settings);
+    let file = dir.join("ostler.toml");
+    std::fs::write(&file, text).expect("written");
+    file
+}
+
+/// JSON objects as TOML: tables of values that are written alike in both.
+fn toml_of(settings: &serde_json::Value) -> String {
+    let mut text = String::new();
+    for (section, values) in settings.as_object().expect("sections") {
+        text.push_str(&format!("[{section}]\n"));
+        for (key, value) in values.as_object().expect("keys") {
+            if !value.is_object() {
+                text.push_str(&format!("{key} = {value}\n"));
+            }
+        }
+    }
+    text
+}
+
+fn running(status: &Status) -> bool {
+    status.observed == Observed::Running
+}
+
+fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
+}
+
+async fn clean(rig: &Rig) -> usize {
+    let config = config(rig.dir.path(), &[DriverKind::Process]);
+    ostler_executor::clean(&config).await.expect("cleans")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_executor_leaves_its_instances_and_the_next_adopts_them() {
+    let mut rig = Rig::start().await;
+    let mut executor = Executor::start(&rig);
+    rig.order(id(1), Wanted::run(spec(""))).await;
+    let first = rig.until("it runs", id(1), running).await;
+    executor.kill();
+    let pid = first.pid.expect("a pid");
+    assert!(Path::new(&format!("/proc/{pid}")).exists());
+    let mut executor = Executor::start(&rig);
+    let epoch = || async { rig.report().await.is_some_and(|report| report.epoch.0 == 2) };
+    eventually("the next life reports", epoch).await;
+    let after = rig.until("it runs", id(1), running).await;
+    assert_eq!((after.pid, after.restarts), (first.pid, 0));
+    // It is supervised as before.
+    kill(pid);
+    let back = rig.until("it is back", id(1), |s| s.restarts == 1 && running(s)).await;
+    assert_eq!(back.exit, Some(Exit::Signal(9)));
+    executor.kill();
+    assert_eq!(clean(&rig).await, 1);
+    assert!(!Path::new(&format!("/proc/{}/cwd", back.pid.expect("a pid"))).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_died_with_its_executor_is_started_again_once_if_it_is_still_wanted() {
+    let mut rig = Rig::start().await;
+    let mut executor = Executor::start(&rig);
+    rig.wanted.insert(id(1), Wanted::run(spec("")));
+    rig.wanted.insert(id(2), Wanted::run(spec("")));
+    rig.commit().await;
+    let one = rig.until("one runs", id(1), running).await;
+    let two = rig.until("two runs", id(2), running).await;
+    executor.kill();
+    kill(one.pid.expect("a pid"));
+    kill(two.pid.expect("a pid"));
+    rig.wanted.get_mut(&id(2)).expect("it is there").desired = Desired::Keep;
+    rig.commit().await;
+    let mut executor = Executor::start(&rig);
+    let back = rig.until("one is back", id(1), |s| s.restarts == 1 && running(s)).await;
+    assert_eq!(back.exit, Some(Exit::Unknown));
+    let kept = rig.status(id(2)).await.expect("reported");
+    assert_eq!((kept.pid, kept.restarts, kept.ready), (None, 0, false));
+    executor.terminate();
+    assert_eq!(clean(&rig).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_bus_instances_are_adopted_and_supervised() {
+    let mut rig = Rig::start().await;
+    let mut executor = Executor::start(&rig);
+    rig.order(id(1), Wanted::run(spec(""))).await;
+    let first = rig.until("it runs", id(1), running).await;
+    executor.kill();
+    let mut executor = Executor::start_with(&rig, "nats://127.0.0.1:1");
+    kill(first.pid.expect("a pid"));
+    let journal = rig.dir.path().join("instances").join(id(1).to_string());
+    let of_it = |entry: &std::fs::DirEntry| {
+        let cwd = std::fs::read_link(entry.path().join("cwd"));
+        cwd.is_ok_and(|cwd| cwd == journal)
+    };
+    eventually("it is back", || async {
+        std::fs::read_dir("/proc").expect("proc").flatten().any(|entry| of_it(&entry))
+    })
+    .await;
+    executor.kill();
+    assert_eq!(clean(&rig).await, 1);
+}

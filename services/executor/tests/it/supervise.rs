@@ -1,0 +1,321 @@
+//! The life of one instance as a table: what happens, and what is done about it.
+
+use std::sync::Arc;
+
+use ostler_core::id::{Generation, InstanceId, Slot, SpecHash, Version};
+use ostler_core::instance::{Desired, Exit};
+use ostler_core::resources::Resources;
+use ostler_core::time::{Span, Timestamp};
+use ostler_executor::driver::Run;
+use ostler_executor::supervise::{Blame, Effect, Event, Life, Order, Readiness};
+
+use crate::rig::spec;
+
+const HASH: SpecHash = SpecHash([1; 32]);
+
+fn order(desired: Desired, generation: u64) -> Order {
+    Order {
+        key: "default/web".parse().expect("a key"),
+        version: Version(1),
+        spec: HASH,
+        slot: Slot(0),
+        desired,
+        generation: Generation(generation),
+        ports: Vec::new(),
+        ask: Resources::default(),
+    }
+}
+
+/// One word for each event, with the number of the run where it speaks of one.
+fn event(word: &str, runs: u64) -> Event {
+    let code = |code| Event::Exited(runs, Exit::Code(code));
+    match word {
+        "run" => Event::Ordered(order(Desired::Run, 1)),
+        "run-2" => Event::Ordered(order(Desired::Run, 2)),
+        "keep" => Event::Ordered(order(Desired::Keep, 1)),
+        "stop" => Event::Ordered(order(Desired::Stop, 1)),
+        "prepared" => Event::Prepared(runs),
+        "started" => Event::Started(runs, Run::default(), Readiness::AtOnce),
+        "started-unready" => Event::Started(runs, Run::default(), Readiness::ByChecks),
+        "passing" => Event::Passing(runs),
+        "failing" => Event::Failing(runs, "no answer".into()),
+        "broken" => Event::NotStarted(runs, "no such file".into(), Blame::Instance),
+        "no-port" => Event::NotStarted(runs, "ports".into(), Blame::Node),
+        "exit-0" => code(0),
+        "exit-1" => code(1),
+        "exit-26" => code(26),
+        "old-exit" => Event::Exited(runs - 1, Exit::Code(1)),
+        "removed" => Event::Removed,
+        "settled" => Event::Settled,
+        "halt" => Event::Halt,
+        "tick" => Event::Tick,
+        other => panic!("`{other}` is no event"),
+    }
+}
+
+fn show(effect: &Effect) -> String {
+    match effect {
+        Effect::Launch => "launch".into(),
+        Effect::Signal(signal) => signal.clone(),
+        Effect::Kill => "kill".into(),
+        Effect::Check => "check".into(),
+        Effect::Uncheck => "uncheck".into(),
+        Effect::Remove => "remove".into(),
+        Effect::Tell(told) => format!("<{}>", told.kind().trim_start_matches("instance.")),
+    }
+}
+
+/// Each line: seconds after the line before, an event, and after `|` what is done and the state.
+#[track_caller]
+fn check(toml: &str, story: &str) {
+    let spec = Arc::new(spec(toml));
+    let mut now = Timestamp::from_millis(1_000_000);
+    let mut life = Life::new(InstanceId::from_bits(1), order(Desired::Run, 1), now);
+    for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (given, want) = line.split_once('|').expect("a `|`");
+        let mut words = given.split_whitespace();
+        let wait: f64 = words.next().expect("seconds").parse().expect("a number");
+        now = now.plus(Span::from_millis((wait * 1000.0) as u64));
+        let word = words.next().expect("an event");
+        let event = match word {
+            "spec" => Event::Spec(HASH, Version(1), Arc::clone(&spec)),
+            word => event(word, life.runs),
+        };
+        let mut done: Vec<String> = life.react(event, now).iter().map(show).collect();
+        let ready = if life.ready { "+" } else { "" };
+        done.push(format!("{}{ready}", life.observed().as_str()));
+        let want: Vec<&str> = want.split_whitespace().collect();
+        assert_eq!(done, want, "after `{}`: {life:#?}", given.trim());
+    }
+}
+
+#[test]
+fn an_instance_starts_when_its_specification_is_there_and_is_ready_and_then_proven() {
+    check(
+        "update.min_ready = \"5s\"",
+        "
+        0 run             | accepted
+        0 spec            | launch preparing
+        0 prepared        | starting
+        0 started         | <started> check <ready> running+
+        4 tick            | running+
+        1 tick            | <proven> running+
+        1 tick            | running+",
+    );
+}
+
+#[test]
+fn checks_say_when_it_is_ready_and_when_it_is_not() {
+    check(
+        "",
+        "
+        0 run             | accepted
+        0 spec            | launch preparing
+        0 started-unready | <started> check running
+        0 passing         | <ready> running+
+        0 failing         | running
+        0 passing         | <ready> running+",
+    );
+}
+
+#[test]
+fn backoff_doubles_until_attempts_are_spent_and_then_it_has_failed() {
+    check(
+        "restart.attempts = 2",
+        "
+        0 run      | accepted
+        0 spec     | launch preparing
+        0 started  | <started> check <ready> running+
+        0 exit-1   | uncheck <exited> starting
+        0.9 tick   | starting
+        0.1 tick   | <restarted> launch preparing
+        0 started  | <started> check <ready> running+
+        0 exit-1   | uncheck <exited> starting
+        1.9 tick   | starting
+        0.1 tick   | <restarted> launch preparing
+        0 started  | <started> check <ready> running+
+        0 exit-1   | uncheck <exited> remove stopping
+        0 removed  | <failed> failed
+        0 run      | failed",
+    );
+}
+
+#[test]
+fn backoff_is_forgotten_when_it_was_proven_and_attempts_with_the_window() {
+    check(
+        "restart.attempts = 1\nrestart.window = \"1m\"\nupdate.min_ready = \"2s\"",
+        "
+        0 run      | accepted
+        0 spec     | launch preparing
+        0 started  | <started> check <ready> running+
+        0 exit-1   | uncheck <exited> starting
+        1 tick     | <restarted> launch preparing
+        0 started  | <started> check <ready> running+
+        2 tick     | <proven> running+
+        60 exit-1  | uncheck <exited> starting
+        1 tick     | <restarted> launch preparing",
+    );
+}
+
+#[test]
+fn a_job_that_exits_0_is_completed_and_one_that_does_not_is_tried_again() {
+    check(
+        "kind = \"job\"",
+        "
+        0 run      | accepted
+        0 spec     | launch preparing
+        0 started  | <started> check <ready> running+
+        0 exit-1   | uncheck <exited> starting
+        1 tick     | <restarted> launch preparing
+        0 started  | <started> check <ready> running+
+        0 exit-0   | uncheck <exited> remove stopping
+        0 removed  | <completed> completed",
+    );
+}
+
+#[test]
+fn some_exit_codes_are_never_restarted() {
+    check(
+        "",
+        "
+        0 run      | accepted
+        0 spec     | launch preparing
+        0 started  | <started> check <ready> running+
+        0 exit-26  | uncheck <exited> remove stopping
+        0 removed  | <failed> failed",
+    );
+}
+
+#[test]
+fn a_stop_is_a_signal_then_a_kill_then_again_a_kill_until_it_is_gone() {
+    check(
+        "stop.signal = \"SIGINT\"\nstop.grace = \"10s\"",
+        "
+        0 run      | accepted
+        0 spec     | launch preparing
+        0 started  | <started> check <ready> running+
+        0 stop     | uncheck SIGINT stopping
+        0 stop     | stopping
+        9 tick     | stopping
+        1 tick     | kill stopping
+        1 tick     | kill stopping
+        0 exit-0   | remove stopping
+        0 removed  | <stopped> stopped
+        0 run      | stopped",
+    );
+}
+
+#[test]
+fn a_stop_during_a_start_waits_for_the_start() {
+    check(
+        "",
+        "
+        0 run      | accepted
+        0 spec     | launch preparing
+        0 stop     | preparing
+        0 started  | <started> uncheck SIGTERM stopping
+        0 exit-0   | remove stopping
+        0 removed  | <stopped> stopped",
+    );
+}
+
+#[test]
+fn a_restart_in_place_waits_for_no_backoff_and_is_begun_once() {
+    check(
+        "",
+        "
+        0 run      | accepted
+        0 spec     | launch preparing
+        0 started  | <started> check <ready> running+
+        0 run-2    | uncheck SIGTERM stopping
+        0 run-2    | stopping
+        0 exit-0   | <restarted> launch preparing
+        0 run-2    | preparing
+        0 started  | <started> check <ready> running+
+        0 run-2    | running+
+        0 run      | running+",
+    );
+    check(
+        "",
+        "
+        0 run      | accepted
+        0 spec     | launch preparing
+        0 broken   | starting
+        0 run-2    | <restarted> launch preparing",
+    );
+}
+
+#[test]
+fn keep_starts_nothing_and_stops_nothing() {
+    check(
+        "",
+        "
+        0 run      | accepted
+        0 keep     | accepted
+        0 spec     | accepted
+        0 run      | launch preparing
+        0 started  | <started> check <ready> running+
+        0 keep     | running+
+        0 exit-1   | uncheck <exited> starting
+        900 tick   | starting
+        0 run      | starting
+        0 tick     | <restarted> launch preparing",
+    );
+}
+
+#[test]
+fn what_the_node_cannot_take_at_first_is_declined_and_later_tried_again() {
+    check(
+        "",
+        "
+        0 run      | accepted
+        0 spec     | launch preparing
+        0 no-port  | remove stopping
+        0 removed  | <declined> declined",
+    );
+    check(
+        "",
+        "
+        0 run      | accepted
+        0 spec     | launch preparing
+        0 started  | <started> check <ready> running+
+        0 exit-1   | uncheck <exited> starting
+        1 tick     | <restarted> launch preparing
+        0 no-port  | starting",
+    );
+}
+
+#[test]
+fn news_of_an_earlier_run_is_passed_over() {
+    check(
+        "",
+        "
+        0 run      | accepted
+        0 spec     | launch preparing
+        0 started  | <started> check <ready> running+
+        0 exit-1   | uncheck <exited> starting
+        1 tick     | <restarted> launch preparing
+        0 started  | <started> check <ready> running+
+        0 old-exit | running+",
+    );
+}
+
+#[test]
+fn an_order_to_stop_what_never_was_here_is_answered_at_once() {
+    check("", "0 stop | stopped");
+}
+
+#[test]
+fn a_halt_stops_what_runs_and_starts_nothing_more() {
+    check(
+        "",
+        "
+        0 run      | accepted
+        0 spec     | launch preparing
+        0 halt     | preparing
+        0 started  | <started> uncheck SIGTERM stopping
+        0 exit-0   | starting
+        9 tick     | starting
+        0 settled  | starting",
+    );
+}
