@@ -4,7 +4,7 @@ use super::{Finding, Rule, Tree, lines::without_tests, tree::file_name};
 
 /// Lines of a file, its inline tests not counted.
 const FILE_LINES: usize = 400;
-/// Lines of a `main.rs`: it reads arguments and calls its library.
+/// Lines of a program's `main.rs`: it reads arguments and calls its library.
 const MAIN_LINES: usize = 40;
 
 /// Refuses files above the limits.
@@ -13,7 +13,8 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 }
 
 fn judge(path: &str, source: &str) -> Option<Finding> {
-    let limit = if file_name(path) == "main.rs" { MAIN_LINES } else { FILE_LINES };
+    let program = file_name(path) == "main.rs" && !path.contains("/tests/");
+    let limit = if program { MAIN_LINES } else { FILE_LINES };
     let lines = without_tests(source).count();
     let advice = || {
         format!(
@@ -41,9 +42,10 @@ mod tests {
     }
 
     #[test]
-    fn a_main_file_has_forty() {
+    fn a_program_has_forty_and_the_root_of_its_tests_four_hundred() {
         assert_eq!(said(check, &[("a/src/main.rs", &long(40))]), "");
         assert!(said(check, &[("a/src/main.rs", &long(41))]).contains("41 lines"));
+        assert_eq!(said(check, &[("a/tests/it/main.rs", &long(41))]), "");
     }
 
     #[test]
