@@ -32,9 +32,11 @@ async fn status(asker: Allowed<StatusRead>, _: Params<Nothing>) -> Answer<Json<p
     for service in found {
         let (name, version) = (service.name, service.version);
         let id = service.metadata.get("replica").cloned().unwrap_or(service.id);
-        let leader = reply.leaders.values().any(|holder| *holder == id);
-        if !reply.services.iter().any(|known| known.name == name && known.id == id) {
-            reply.services.push(pb::ServiceStatus { name, id, version, leader });
+        // A leader is listed already, as `scheduler-<pool>`.
+        let same = |known: &&mut pb::ServiceStatus| known.id == id && known.name.starts_with(&name);
+        match reply.services.iter_mut().find(same) {
+            Some(known) => known.version = version,
+            None => reply.services.push(pb::ServiceStatus { name, id, version, leader: false }),
         }
     }
     reply.services.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));

@@ -1,1 +1,233 @@
-//! With a real registry: conditions, idempotency, lists.
+//! With a real registry behind it: conditions, versions, lists, orders, history, status.
+
+use ostler_bus::{Bus, Pings};
+use ostler_service::Program;
+use ostler_testkit::eventually;
+use reqwest::Response;
+use serde_json::{Value, json};
+
+use crate::served::Served;
+
+/// A gateway with a registry of its own.
+struct Fleet {
+    served: Served,
+    registry: Program,
+}
+
+impl Fleet {
+    async fn start() -> Self {
+        let served = Served::start().await;
+        let registry = Program::new();
+        let settings = ostler_bus::Config { url: served.nats.url(), ..Default::default() };
+        let bus = Bus::connect(&settings, "registry", Pings::Usual, &registry).await;
+        let database = served.nats.home().join("registry.db");
+        let config = ostler_registry::Config {
+            database: format!("sqlite:{}", database.display()),
+            ..Default::default()
+        };
+        let running =
+            ostler_registry::run(config, bus.expect("the server runs"), registry.clone());
+        registry.tasks.spawn("registry", running);
+        let health = registry.health.clone();
+        eventually("the registry is ready", || async { health.ready().is_ok() }).await;
+        Self { served, registry }
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self.served.ask("GET", path).send().await.expect("it answers");
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.json().await.expect("JSON")
+    }
+
+    async fn send(&self, method: &str, path: &str, body: &Value) -> Response {
+        self.with(method, path, body, &[]).await
+    }
+
+    async fn with(&self, method: &str, path: &str, body: &Value, headers: &[(&str, &str)]) -> Response {
+        let mut request = self.served.ask(method, path).json(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.expect("it answers")
+    }
+}
+
+const WEB: &str = "/v1/workloads/default/web";
+
+fn sim(count: u32) -> Value {
+    json!({ "driver": "sim", "count": count })
+}
+
+fn tag(answer: &Response) -> String {
+    answer.headers()["ETag"].to_str().expect("text").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workload_is_created_once_and_changed_only_at_the_revision_that_is_named() {
+    let fleet = Fleet::start().await;
+    let created = fleet.with("PUT", WEB, &sim(2), &[("If-None-Match", "*")]).await;
+    assert_eq!(created.status(), 201);
+    assert_eq!(created.headers()["Location"], WEB);
+    let first = tag(&created);
+    let body: Value = created.json().await.expect("JSON");
+    assert_eq!((&body["version"], &body["created"]), (&json!(1), &json!(true)), "{body}");
+    assert_eq!(body["workload"]["spec"]["count"], 2);
+
+    let again = fleet.send("PUT", WEB, &sim(2)).await;
+    assert_eq!(again.status(), 200);
+    assert_eq!(tag(&again), first, "nothing was written");
+    let exists = fleet.with("PUT", WEB, &sim(3), &[("If-None-Match", "*")]).await;
+    assert_eq!(exists.status(), 412);
+    let stale = fleet.with("PUT", WEB, &sim(3), &[("If-Match", "\"1000000\"")]).await;
+    assert_eq!(stale.status(), 412);
+    let problem: Value = stale.json().await.expect("JSON");
+    assert_eq!(problem["code"], "revision_mismatch");
+    let changed = fleet.with("PUT", WEB, &sim(3), &[("If-Match", &first)]).await;
+    assert_eq!(changed.status(), 200);
+    let second = tag(&changed);
+    assert_ne!(first, second);
+
+    let known = fleet.served.ask("GET", WEB).header("If-None-Match", &second).send().await;
+    let known = known.expect("it answers");
+    assert_eq!(known.status(), 304);
+    assert_eq!(known.text().await.expect("text"), "");
+    let missing = "/v1/workloads/default/none";
+    let missing = fleet.with("PUT", missing, &sim(1), &[("If-Match", "*")]).await;
+    assert_eq!(missing.status(), 412);
+    fleet.registry.finish().await.expect("it stops");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dry_run_and_a_refusal_change_nothing() {
+    let fleet = Fleet::start().await;
+    fleet.send("PUT", WEB, &sim(2)).await;
+    let before = fleet.get(WEB).await;
+    for (method, path, body) in [
+        ("PUT", "/v1/workloads/default/web?dry_run=true", sim(9)),
+        ("POST", "/v1/workloads/default/web/scale?dry_run=true", json!({ "count": 9 })),
+        ("DELETE", "/v1/workloads/default/web?dry_run=true", json!({})),
+    ] {
+        let answer = fleet.send(method, path, &body).await;
+        assert_eq!(answer.status(), 200, "{method} {path}");
+    }
+    let wrong = fleet.send("PUT", WEB, &json!({ "driver": "sim", "cuont": 3 })).await;
+    assert_eq!(wrong.status(), 422);
+    let conditional = fleet.with(
+        "POST",
+        "/v1/workloads/default/web/restart",
+        &json!({}),
+        &[("If-Match", "\"1\"")],
+    );
+    assert_eq!(conditional.await.status(), 400);
+    assert_eq!(fleet.get(WEB).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_key_scales_once_though_it_is_sent_twice() {
+    let fleet = Fleet::start().await;
+    fleet.send("PUT", WEB, &sim(1)).await;
+    let scale = "/v1/workloads/default/web/scale";
+    let key = [("Idempotency-Key", "order-7")];
+    let first = fleet.with("POST", scale, &json!({ "count": 5 }), &key).await;
+    assert_eq!(first.status(), 200);
+    let again = fleet.with("POST", scale, &json!({ "count": 5 }), &key).await;
+    assert_eq!(again.status(), 200);
+    assert_eq!(tag(&first), tag(&again));
+    assert_eq!(fleet.get(WEB).await["spec"]["count"], 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_are_kept_and_gone_back_to() {
+    let fleet = Fleet::start().await;
+    let with = |env: &str| json!({ "driver": "sim", "count": 1, "labels": { "text": env } });
+    fleet.send("PUT", WEB, &with("a")).await;
+    fleet.send("PUT", WEB, &with("b")).await;
+    let versions = fleet.get("/v1/workloads/default/web/versions").await;
+    assert_eq!(versions["items"].as_array().expect("a list").len(), 2, "{versions}");
+    let first = fleet.get("/v1/workloads/default/web/versions/1").await;
+    assert_eq!(first["spec"]["labels"]["text"], "a");
+    let back = fleet.send("POST", "/v1/workloads/default/web/rollback", &json!({})).await;
+    assert_eq!(back.status(), 200);
+    let now = fleet.get(WEB).await;
+    assert_eq!((&now["version"], &now["spec"]["labels"]["text"]), (&json!(3), &json!("a")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn toml_is_taken_and_lists_are_paged_and_filtered() {
+    let fleet = Fleet::start().await;
+    for name in ["a", "b", "c"] {
+        let request = fleet.served.ask("PUT", &format!("/v1/workloads/shop/{name}"));
+        let text = format!("driver = \"sim\"\nlabels = {{ tier = \"{name}\" }}\n");
+        let request = request.header("Content-Type", "application/toml").body(text);
+        assert_eq!(request.send().await.expect("it answers").status(), 201);
+    }
+    let first = fleet.get("/v1/workloads?namespace=shop&limit=2").await;
+    let names = |page: &Value| -> Vec<String> {
+        let items = page["items"].as_array().expect("a list").iter();
+        items.map(|item| item["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    assert_eq!(names(&first), ["a", "b"]);
+    let cursor = first["next_cursor"].as_str().expect("there is more");
+    let rest = fleet.get(&format!("/v1/workloads?namespace=shop&limit=2&cursor={cursor}")).await;
+    assert_eq!(names(&rest), ["c"]);
+    assert_eq!(rest["next_cursor"], Value::Null);
+    assert_eq!(names(&fleet.get("/v1/workloads?label=tier%3Db").await), ["b"]);
+    for path in ["/v1/instances", "/v1/nodes", "/v1/commands", "/v1/events"] {
+        let list = fleet.get(path).await;
+        assert!(list["items"].is_array() && list["next_cursor"].is_null(), "{path}: {list}");
+        assert!(list["revision"].is_u64(), "{path}: {list}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_is_bounded_and_says_that_it_expired() {
+    let fleet = Fleet::start().await;
+    let waited = fleet.send("PUT", "/v1/workloads/default/web?wait=300ms", &sim(1)).await;
+    assert_eq!(waited.status(), 202, "there is no scheduler");
+    let waited = fleet.send("POST", "/v1/workloads/default/web/stop?wait=20s", &json!({})).await;
+    assert_eq!(waited.status(), 200, "nothing runs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_there_is_404_and_what_nobody_answers_503() {
+    let fleet = Fleet::start().await;
+    for (method, path) in [
+        ("GET", "/v1/workloads/default/none"),
+        ("DELETE", "/v1/workloads/default/none"),
+        ("POST", "/v1/workloads/default/none/restart"),
+        ("GET", "/v1/instances/0123456789abcdef"),
+        ("GET", "/v1/instances/0123456789abcdef/logs"),
+        ("POST", "/v1/instances/0123456789abcdef/stop"),
+        ("GET", "/v1/nodes/none"),
+        ("POST", "/v1/nodes/none/drain"),
+        ("GET", "/v1/commands/01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+    ] {
+        let answer = fleet.served.ask(method, path).send().await.expect("it answers");
+        assert_eq!(answer.status(), 404, "{method} {path}");
+        let problem: Value = answer.json().await.expect("JSON");
+        assert_eq!(problem["code"], "not_found", "{method} {path}");
+    }
+    let plan = json!({ "name": "web", "driver": "sim" });
+    for path in ["/v1/workloads/default/none/explain", "/v1/metrics/fleet", "/v1/plan"] {
+        let method = if path == "/v1/plan" { "POST" } else { "GET" };
+        let answer = fleet.send(method, path, &plan).await;
+        assert_eq!(answer.status(), 503, "{path}: nobody serves it here");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happened_is_listed_and_the_services_are_found() {
+    let fleet = Fleet::start().await;
+    fleet.send("PUT", WEB, &sim(1)).await;
+    eventually("the event is in history", || async {
+        let events = fleet.get("/v1/events?workload=web").await;
+        let first = &events["items"][0];
+        first["sequence"].is_u64() && first["event"]["workload"] == "web"
+    })
+    .await;
+    let status = fleet.get("/v1/status").await;
+    let services = status["services"].as_array().expect("a list").iter();
+    let names: Vec<&str> = services.filter_map(|service| service["name"].as_str()).collect();
+    assert!(names.contains(&"registry") && names.contains(&"gateway"), "{status}");
+    assert!(status["nats"]["version"].is_string(), "{status}");
+}
