@@ -281,6 +281,8 @@ impl Engine {
         }
         if counts {
             self.tally(work, node, Tally::More);
+        } else {
+            self.nodes[at(node)].kept += 1;
         }
         index
     }

@@ -75,6 +75,7 @@ impl Engine {
                 self.reconcile(work, &mut turn);
             }
         }
+        self.wake_blocked(now);
         self.follow_orders(&mut turn);
         turn.plan.more = !self.dirty.is_empty();
         turn.plan
