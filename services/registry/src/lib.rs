@@ -55,9 +55,18 @@ const PART: &str = "registry";
 /// Records of nodes that wait for the detector.
 const NODES: usize = 4_096;
 
-/// Runs the registry until the program stops. Started up when the health part `registry` is set.
-pub async fn run(config: Config, bus: Bus, program: Program) -> Result<(), RunError> {
+/// Runs the registry until the program stops. Started up when the health part `registry` is `Ok`;
+/// from the call on, before the first poll, it says that it is not.
+pub fn run(
+    config: Config,
+    bus: Bus,
+    program: Program,
+) -> impl Future<Output = Result<(), RunError>> + Send {
     program.health.set(PART, Err("starting".to_owned()));
+    answer(config, bus, program)
+}
+
+async fn answer(config: Config, bus: Bus, program: Program) -> Result<(), RunError> {
     let op_id = ostler_bus::op_id();
     let replica = if config.replica.is_empty() { op_id.clone() } else { config.replica.clone() };
     let history = history::open(&config.database, &bus).await?;

@@ -188,7 +188,9 @@ fn a_standby_that_takes_over_says_at_once_what_was_not_recorded() {
     let mut said = Vec::new();
     for ms in (50..6_000).step_by(50) {
         let effects = watch.react(Event::Tick, at(ms));
-        said.extend(effects.into_iter().filter(|e| matches!(e, Effect::Offline { .. })).map(|_| ms));
+        said.extend(
+            effects.into_iter().filter(|e| matches!(e, Effect::Offline { .. })).map(|_| ms),
+        );
     }
     assert_eq!(said.first(), Some(&4_000));
     let gap = said.windows(2).map(|pair| pair[1] - pair[0]).max();
@@ -220,8 +222,7 @@ fn when_everybody_falls_silent_it_is_not_one_server() {
 
 #[test]
 fn two_of_three_nodes_of_a_server_are_no_crowd() {
-    let mut trial =
-        Trial::new().with(&["a-1", "a-2", "a-3"], Some("a")).with(&["b-1"], Some("b"));
+    let mut trial = Trial::new().with(&["a-1", "a-2", "a-3"], Some("a")).with(&["b-1"], Some("b"));
     ["a-1", "a-2", "a-3", "b-1"].iter().for_each(|node| trial.beat(node, 1));
     let start = trial.now;
     trial.pass(20_000, &["a-3", "b-1"]);

@@ -52,7 +52,7 @@ struct Sense {
     writing: BTreeSet<NodeName>,
 }
 
-/// Begins to sense: `nodes` tells the records. Call it once the index has caught up.
+/// Begins to sense: `nodes` tells the records. Nothing is concluded before the index has caught up.
 pub async fn sense(
     app: &Shared,
     settings: Settings,
@@ -86,14 +86,8 @@ impl Sense {
     async fn run(mut self, mut inputs: Inputs) {
         let stop = self.app.bus.program().tasks.stop_token();
         let mut state = self.app.bus.state();
-        let mut ear = *state.borrow_and_update();
-        // The records that there were at the start come before the first silence begins.
-        while let Ok(learned) = inputs.nodes.try_recv() {
-            self.learn(learned);
-        }
-        if ear.up {
-            self.react(Event::Hearing);
-        }
+        let mut ear = ConnectionState::default();
+        let (index, mut caught_up) = (self.app.index.clone(), false);
         loop {
             let sleep = self.until_due();
             tokio::select! {
@@ -105,7 +99,15 @@ impl Sense {
                     Some(Err(cause)) => debug!(error = %cause, "a heartbeat cannot be read"),
                     None => return,
                 },
-                _ = state.changed() => self.listen(&mut ear, &mut state),
+                // The records that there were at the start come before the first silence begins.
+                () = index.caught_up(), if !caught_up => {
+                    caught_up = true;
+                    while let Ok(learned) = inputs.nodes.try_recv() {
+                        self.learn(learned);
+                    }
+                    self.listen(&mut ear, &mut state);
+                }
+                _ = state.changed(), if caught_up => self.listen(&mut ear, &mut state),
                 () = tokio::time::sleep(sleep) => self.react(Event::Tick),
             }
         }
@@ -128,7 +130,7 @@ impl Sense {
             self.react(Event::Deaf);
         }
         if now.up && (!ear.up || now.connects != ear.connects) {
-            info!("hearing again: every silence begins anew");
+            info!("listening to heartbeats: every silence begins anew");
             self.react(Event::Hearing);
         }
         *ear = now;

@@ -1,0 +1,11 @@
+//! The registry from the outside: on a private nats-server, with real databases.
+
+mod fixture;
+mod garbage;
+mod history;
+mod instances;
+mod liveness;
+mod nodes;
+mod raw;
+mod store;
+mod workloads;
