@@ -70,6 +70,7 @@ struct Work {
     forgotten: Vec<InstanceId>,
     effects: Vec<(InstanceId, Effect)>,
     applied: bool,
+    asked: Vec<oneshot::Sender<Snapshot>>,
     quit: Option<oneshot::Sender<()>>,
 }
 
@@ -139,8 +140,12 @@ impl Agent {
                 self.hear(message, &mut work);
             }
             self.turn(&mut work);
-            let quit = work.quit.take();
+            let (asked, quit) = (std::mem::take(&mut work.asked), work.quit.take());
             self.carry_out(work).await;
+            // Only what is written down is told.
+            for reply in asked {
+                reply.send(self.snapshot()).ok();
+            }
             self.answer_halt();
             if let Some(quit) = quit {
                 // Who asked may have gone.
@@ -190,9 +195,7 @@ impl Agent {
                 }
             }
             Message::Snapshot(reply) => {
-                let statuses = self.lives.values().map(Life::status).collect();
-                // Who asked may have gone.
-                drop(reply.send(Snapshot { applied: self.applied, statuses }));
+                work.asked.push(reply);
             }
             Message::Halt(reply) => {
                 self.halting = Some(reply);
@@ -202,6 +205,11 @@ impl Agent {
             }
             Message::Quit(reply) => work.quit = Some(reply),
         }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let statuses = self.lives.values().map(Life::status).collect();
+        Snapshot { applied: self.applied, statuses }
     }
 
     fn ids(&self) -> Vec<InstanceId> {

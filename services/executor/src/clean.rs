@@ -46,6 +46,7 @@ pub async fn clean(config: &Config) -> Result<usize, CleanError> {
         changes.lives.push(at_rest(life));
     }
     journal.write(&changes).await?;
+    means.cgroups.leave();
     Ok(ended)
 }
 

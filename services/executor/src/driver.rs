@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ostler_core::id::{InstanceId, NodeName, Slot, Version, WorkloadKey};
-use ostler_core::instance::{PortGrant, Spec};
+use ostler_core::instance::{Exit, PortGrant, Spec};
 use ostler_core::workload::DriverKind;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -83,8 +83,8 @@ pub struct Counters {
 pub enum Adoption {
     /// It runs, and is watched from now on: `Exited` comes.
     Alive,
-    /// Nothing of it runs.
-    Gone,
+    /// Nothing of it runs; how it ended, as far as anybody can say.
+    Gone(Exit),
 }
 
 /// Runs instances of one kind on this node.

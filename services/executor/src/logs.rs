@@ -63,6 +63,8 @@ fn last_lines(dir: &Path, stream: &str, most: usize, bytes: u64) -> (Vec<String>
         let mut older = split(&before.0, before.1);
         older.append(&mut lines);
         (lines, more) = (older, before.1);
+    } else {
+        more |= rotate::aside(&path, 1).exists();
     }
     more |= lines.len() > most;
     let skip = lines.len().saturating_sub(most);

@@ -294,10 +294,9 @@ async fn close(house: &House, linked: Option<Buses>, ended: &Result<(), RunError
         stays = Stays::Nothing;
     }
     let epoch = house.shared.epoch();
-    if let Some(buses) = linked.filter(|_| !replaced && epoch.0 > 0) {
-        if buses.main.state().borrow().up {
-            leave(&buses.main, &house.site, epoch, stays).await;
-        }
+    let admitted = linked.filter(|_| !replaced && epoch.0 > 0);
+    if let Some(buses) = admitted.filter(|buses| buses.main.state().borrow().up) {
+        leave(&buses.main, &house.site, epoch, stays).await;
     }
     let (reply, quit) = oneshot::channel();
     if house.agent.send(Message::Quit(reply)).await.is_ok() {

@@ -65,7 +65,8 @@ impl Desk {
             let what = format!("`stream` is one of {} or empty", STREAMS.join(", "));
             return Err(Problem::new(Code::Invalid, what));
         }
-        let dir = self.dir(id)?;
+        let none = || Problem::new(Code::NotFound, format!("no output of instance {id} is here"));
+        let dir = self.dir(id).ok_or_else(none)?;
         let follow = (ask.follow_ms > 0).then(|| Duration::from_millis(ask.follow_ms));
         let (follow, ends) = match follow.map(|wanted| self.followed.ask(id, wanted)) {
             Some(Follow::Begin) => (true, Ends::now(&dir, "")),
@@ -84,11 +85,9 @@ impl Desk {
         read(dir, ask).await
     }
 
-    fn dir(&self, id: InstanceId) -> Result<PathBuf, Problem> {
-        let none = || Problem::new(Code::NotFound, format!("no output of instance {id} is here"));
-        let data_dir = self.site.data_dir.as_ref().ok_or_else(none)?;
-        let dir = log_dir(data_dir, id);
-        if dir.is_dir() { Ok(dir) } else { Err(none()) }
+    fn dir(&self, id: InstanceId) -> Option<PathBuf> {
+        let dir = log_dir(self.site.data_dir.as_ref()?, id);
+        dir.is_dir().then_some(dir)
     }
 }
 

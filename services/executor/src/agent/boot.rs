@@ -97,31 +97,29 @@ impl Agent {
         let id = life.id;
         match life.phase {
             Phase::Preparing | Phase::Starting => {
-                match self.find(life).filter(|run| self.adopt(life, run)) {
+                match self.find(life).filter(|run| self.adopt_run(life, run).is_ok()) {
                     Some(run) => return Some(Event::Started(life.runs, run, readiness(life))),
                     None => life.phase = Phase::Unsettled(None),
                 }
             }
-            Phase::Running => match life.run.clone().filter(|run| self.adopt(life, run)) {
-                Some(_) => work.effects.push((id, Effect::Check)),
-                None => {
+            Phase::Running => match self.adopt(life) {
+                Ok(()) => work.effects.push((id, Effect::Check)),
+                Err(exit) => {
                     info!(instance.id = %id, "instance {id} ended while the executor was away");
                     life.run = None;
                     life.ready = false;
-                    life.phase = Phase::Unsettled(Some(Exit::Unknown));
+                    life.phase = Phase::Unsettled(Some(exit));
                 }
             },
-            Phase::Stopping { next, .. } => {
-                match (life.run.clone().filter(|run| self.adopt(life, run)), next) {
-                    (Some(_), _) => {
-                        let stop = life.spec.as_ref().map(|s| s.stop.clone()).unwrap_or_default();
-                        life.phase = Phase::Stopping { next, kill_at: now.plus(stop.grace) };
-                        work.effects.push((id, Effect::Signal(stop.signal)));
-                    }
-                    (None, Next::End) => return Some(Event::Exited(life.runs, Exit::Unknown)),
-                    (None, Next::Restart | Next::Halt) => life.phase = Phase::Unsettled(None),
+            Phase::Stopping { next, .. } => match (self.adopt(life), next) {
+                (Ok(()), _) => {
+                    let stop = life.spec.as_ref().map(|s| s.stop.clone()).unwrap_or_default();
+                    life.phase = Phase::Stopping { next, kill_at: now.plus(stop.grace) };
+                    work.effects.push((id, Effect::Signal(stop.signal)));
                 }
-            }
+                (Err(exit), Next::End) => return Some(Event::Exited(life.runs, exit)),
+                (Err(_), Next::Restart | Next::Halt) => life.phase = Phase::Unsettled(None),
+            },
             Phase::Backoff { .. } => life.phase = Phase::Unsettled(None),
             Phase::Removing(_) => work.effects.push((id, Effect::Remove)),
             Phase::Waiting | Phase::Unsettled(_) | Phase::Ended(_) => {}
@@ -133,15 +131,22 @@ impl Agent {
         self.drivers.of(life.spec.as_ref()?.driver)?.find(life.id)
     }
 
-    fn adopt(&self, life: &Life, run: &Run) -> bool {
-        let Some(launch) = self.launch_of(life) else { return false };
-        let Some(driver) = self.drivers.of(launch.spec.driver) else { return false };
-        let adopted = driver.adopt(Arc::new(launch), run) == Adoption::Alive;
-        if adopted {
-            let id = life.id;
-            info!(instance.id = %id, pid = run.pid, "instance {id} runs on and is adopted");
+    /// Takes back what the journal says runs; how it ended if it does not.
+    fn adopt(&self, life: &Life) -> Result<(), Exit> {
+        self.adopt_run(life, life.run.as_ref().ok_or(Exit::Unknown)?)
+    }
+
+    fn adopt_run(&self, life: &Life, run: &Run) -> Result<(), Exit> {
+        let launch = self.launch_of(life).ok_or(Exit::Unknown)?;
+        let driver = self.drivers.of(launch.spec.driver).ok_or(Exit::Unknown)?;
+        let id = life.id;
+        match driver.adopt(Arc::new(launch), run) {
+            Adoption::Alive => {
+                info!(instance.id = %id, pid = run.pid, "instance {id} runs on and is adopted");
+                Ok(())
+            }
+            Adoption::Gone(exit) => Err(exit),
         }
-        adopted
     }
 }
 

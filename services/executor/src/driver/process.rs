@@ -248,7 +248,7 @@ impl Driver for Process {
         let (id, number, run) = (launch.id, launch.run, run.clone());
         let Some(pidfd) = proc::open(&run) else {
             cgroup::kill(&run.cgroups);
-            return Adoption::Gone;
+            return Adoption::Gone(proc::exit_of_zombie(&run).unwrap_or(Exit::Unknown));
         };
         debug!(instance.id = %id, pid = run.pid, "instance {id} is adopted");
         let rules = launch.spec.logs.clone();

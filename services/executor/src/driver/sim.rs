@@ -193,7 +193,7 @@ impl Driver for Sim {
                 pretence.run = launch.run;
                 Adoption::Alive
             }
-            None => Adoption::Gone,
+            None => Adoption::Gone(Exit::Unknown),
         }
     }
 

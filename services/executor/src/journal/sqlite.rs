@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ostler_core::id::SpecHash;
 use ostler_core::instance::Spec;
@@ -39,20 +40,29 @@ pub struct Sqlite {
     _lock: File,
 }
 
-fn lock(dir: &Path) -> Result<File, JournalError> {
+/// How long another executor may take to be gone: what it was just forking holds its files until
+/// it is run.
+const GONE_WITHIN: Duration = Duration::from_secs(2);
+
+async fn lock(dir: &Path) -> Result<File, JournalError> {
     let path = dir.display().to_string();
     std::fs::create_dir_all(dir)
         .map_err(|source| JournalError::Directory { path: path.clone(), source })?;
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("lock"));
     let file = file.map_err(|source| JournalError::Directory { path: path.clone(), source })?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| JournalError::InUse { path })?;
+    let taken = async {
+        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let taken = tokio::time::timeout(GONE_WITHIN, taken).await;
+    taken.map_err(|_| JournalError::InUse { path })?;
     Ok(file)
 }
 
 impl Sqlite {
     pub(super) async fn open(dir: &Path) -> Result<(Self, Saved), JournalError> {
-        let lock = lock(dir)?;
+        let lock = lock(dir).await?;
         let path = dir.join("journal.db");
         let database = |source| JournalError::Database { path: path.display().to_string(), source };
         let mut connection = SqliteConnectOptions::new()

@@ -128,7 +128,8 @@ async fn what_died_with_its_executor_is_started_again_once_if_it_is_still_wanted
     rig.commit().await;
     let mut executor = Executor::start(&rig);
     let back = rig.until("one is back", id(1), |s| s.restarts == 1 && running(s)).await;
-    assert_eq!(back.exit, Some(Exit::Unknown));
+    // By its zombie, where that is still there.
+    assert!(matches!(back.exit, Some(Exit::Unknown | Exit::Signal(9))), "{back:?}");
     let kept = rig.status(id(2)).await.expect("reported");
     assert_eq!((kept.pid, kept.restarts, kept.ready), (None, 0, false));
     executor.terminate();
@@ -144,10 +145,11 @@ async fn without_a_bus_instances_are_adopted_and_supervised() {
     executor.kill();
     let mut executor = Executor::start_with(&rig, "nats://127.0.0.1:1");
     kill(first.pid.expect("a pid"));
-    let journal = rig.dir.path().join("instances").join(id(1).to_string());
+    let home = rig.dir.path().join("instances").join(id(1).to_string());
+    let dead = first.pid.expect("a pid").to_string();
     let of_it = |entry: &std::fs::DirEntry| {
         let cwd = std::fs::read_link(entry.path().join("cwd"));
-        cwd.is_ok_and(|cwd| cwd == journal)
+        cwd.is_ok_and(|cwd| cwd == home) && entry.file_name() != dead.as_str()
     };
     eventually("it is back", || async {
         std::fs::read_dir("/proc").expect("proc").flatten().any(|entry| of_it(&entry))
@@ -155,4 +157,46 @@ async fn without_a_bus_instances_are_adopted_and_supervised() {
     .await;
     executor.kill();
     assert_eq!(clean(&rig).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_takes_its_instances_along_stops_them_and_the_next_starts_them_again() {
+    let mut rig = Rig::start().await;
+    let taking_along = |rig: &Rig| {
+        let mut config = config(rig.dir.path(), &[DriverKind::Process]);
+        config.on_stop = ostler_executor::config::OnStop::Stop;
+        rig.run(config)
+    };
+    let executor = taking_along(&rig);
+    rig.order(id(1), Wanted::run(spec("stop.grace = \"1s\""))).await;
+    let first = rig.until("it runs", id(1), running).await;
+    let end = executor.tasks.shut_down(std::time::Duration::from_secs(20)).await;
+    assert_eq!(end.failure, None);
+    let pid = first.pid.expect("a pid");
+    assert!(!Path::new(&format!("/proc/{pid}/cwd")).exists());
+    let executor = taking_along(&rig);
+    let again = |s: &Status| running(s) && s.pid != first.pid;
+    let after = rig.until("it runs again", id(1), again).await;
+    assert_eq!(after.restarts, 0);
+    rig.end(executor).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_was_replaced_ends_and_touches_nothing() {
+    let mut rig = Rig::start().await;
+    let executor = rig.executor(&[DriverKind::Process]);
+    rig.order(id(1), Wanted::run(spec(""))).await;
+    let first = rig.until("it runs", id(1), running).await;
+    let mut theirs = rig.report().await.expect("a report");
+    theirs.epoch = theirs.epoch.next();
+    let key = ostler_schemas::bucket::ReportKey(Rig::node());
+    rig.bus.put(&key, &theirs).await.expect("written");
+    // The next change makes it look.
+    rig.order(id(2), Wanted::run(spec(""))).await;
+    executor.tasks.stopped().await;
+    let end = executor.tasks.shut_down(std::time::Duration::from_secs(20)).await;
+    assert!(end.failure.is_some_and(|why| why.contains("it is replaced")));
+    let pid = first.pid.expect("a pid");
+    assert!(Path::new(&format!("/proc/{pid}/cwd")).exists());
+    clean(&rig).await;
 }

@@ -148,13 +148,11 @@ async fn what_this_version_cannot_do_is_declined_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn garbage_in_place_of_a_manifest_changes_nothing() {
+async fn a_manifest_of_an_earlier_reign_changes_nothing() {
     let mut rig = Rig::start().await;
     let executor = rig.executor(&[DriverKind::Sim]);
     rig.order(id(1), Wanted::run(spec("driver = \"sim\""))).await;
     rig.until("it runs", id(1), |s| s.observed == Observed::Running && s.ready).await;
-    let mut older = rig.wanted.clone();
-    older.remove(&id(1));
     // A manifest of an earlier term is not taken, however late it comes.
     let key = ostler_schemas::bucket::ManifestKey {
         pool: ostler_core::id::PoolName::default(),

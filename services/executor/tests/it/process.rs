@@ -1,6 +1,5 @@
 //! Processes for real: limits, ladders, users.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use ostler_executor::supervise::Event;
 use ostler_service::Tasks;
 use tokio::sync::mpsc;
 
-use crate::rig::{id, spec};
+use crate::rig::{cgroup, id, spec};
 
 pub struct Bench {
     pub dir: tempfile::TempDir,
@@ -41,13 +40,10 @@ pub fn launch(number: u128, run: u64, spec: Spec) -> Arc<Launch> {
 impl Bench {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let parent = format!("/ostler-test-{}", std::process::id());
-        let node =
-            format!("bench-{}", dir.path().file_name().and_then(|n| n.to_str()).expect("a name"));
-        let node = node.to_ascii_lowercase().replace('.', "").parse().expect("a name");
+        let node = "node-1".parse().expect("a name");
         let means = Means {
             data_dir: dir.path().to_owned(),
-            cgroups: Cgroups::detect(&parent, &node),
+            cgroups: Cgroups::detect(&cgroup(dir.path()), &node),
             max_pids: 100,
             max_files: 1024,
         };
@@ -93,6 +89,7 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         self.tasks.stop();
+        self.driver.means().cgroups.leave();
     }
 }
 
@@ -190,6 +187,5 @@ async fn use_is_measured_in_the_groups_of_the_instance() {
     bench.driver.kill(id(1));
     bench.exit().await;
     bench.remove(1).await;
-    let empty = BTreeMap::<u8, u8>::new();
-    assert!(empty.is_empty() && bench.driver.stats(id(1)).is_none());
+    assert_eq!(bench.driver.stats(id(1)), None);
 }

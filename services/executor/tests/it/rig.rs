@@ -43,6 +43,12 @@ pub fn id(number: u128) -> InstanceId {
     InstanceId::from_bits((1_700_000_000_000 << 32) + number)
 }
 
+/// Where the groups of a test are: no two tests share any.
+pub fn cgroup(dir: &Path) -> String {
+    let name = dir.file_name().and_then(|name| name.to_str()).expect("a name");
+    format!("/ostler-test{name}")
+}
+
 /// Settings of a node in a directory.
 pub fn config(dir: &Path, drivers: &[DriverKind]) -> Config {
     Config {
@@ -51,7 +57,7 @@ pub fn config(dir: &Path, drivers: &[DriverKind]) -> Config {
         addresses: vec!["127.0.0.1".to_owned()],
         hardware: Some("test".to_owned()),
         drivers: drivers.to_vec(),
-        cgroup: format!("/ostler-test-{}", std::process::id()),
+        cgroup: cgroup(dir),
         ..Config::default()
     }
 }
@@ -88,7 +94,6 @@ pub struct Rig {
     pub program: Program,
     pub dir: tempfile::TempDir,
     pub wanted: BTreeMap<InstanceId, Wanted>,
-    pub epochs: Arc<AtomicU64>,
 }
 
 impl Rig {
@@ -98,8 +103,7 @@ impl Rig {
         let config = ostler_bus::Config { url: nats.url(), ..Default::default() };
         let bus = Bus::connect(&config, "test", Pings::Usual, &program).await.expect("connects");
         bus.provision(&[PoolName::default()]).await.expect("provisions");
-        let epochs = Arc::new(AtomicU64::new(0));
-        let granting = Arc::clone(&epochs);
+        let granting = Arc::new(AtomicU64::new(0));
         bus.serve("registry", "test")
             .on::<pb::Hello, _, _>(move |_: Caller, _| {
                 let epoch = granting.fetch_add(1, Ordering::SeqCst) + 1;
@@ -111,7 +115,7 @@ impl Rig {
             .await
             .expect("serves");
         let dir = tempfile::tempdir().expect("a directory");
-        Self { nats, bus, program, dir, wanted: BTreeMap::new(), epochs }
+        Self { nats, bus, program, dir, wanted: BTreeMap::new() }
     }
 
     pub fn node() -> NodeName {
@@ -120,8 +124,13 @@ impl Rig {
 
     /// Runs an executor in this process; it ends with the program that is returned.
     pub fn executor(&self, drivers: &[DriverKind]) -> Program {
+        self.run(config(self.dir.path(), drivers))
+    }
+
+    /// Runs an executor with these settings in this process.
+    pub fn run(&self, config: Config) -> Program {
         let program = Program::new();
-        let (config, bus) = (config(self.dir.path(), drivers), self.bus.clone());
+        let bus = self.bus.clone();
         let of_it = program.clone();
         program
             .tasks

@@ -65,7 +65,7 @@ fn show(effect: &Effect) -> String {
     }
 }
 
-/// Each line: seconds after the line before, an event, and after `|` what is done and the state.
+/// Each line: how long after the line before, an event, and after `|` what is done and the state.
 #[track_caller]
 fn check(toml: &str, story: &str) {
     let spec = Arc::new(spec(toml));
@@ -74,8 +74,8 @@ fn check(toml: &str, story: &str) {
     for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (given, want) = line.split_once('|').expect("a `|`");
         let mut words = given.split_whitespace();
-        let wait: f64 = words.next().expect("seconds").parse().expect("a number");
-        now = now.plus(Span::from_millis((wait * 1000.0) as u64));
+        let wait: Span = words.next().expect("a wait").parse().expect("a wait");
+        now = now.plus(wait);
         let word = words.next().expect("an event");
         let event = match word {
             "spec" => Event::Spec(HASH, Version(1), Arc::clone(&spec)),
@@ -94,13 +94,13 @@ fn an_instance_starts_when_its_specification_is_there_and_is_ready_and_then_prov
     check(
         "update.min_ready = \"5s\"",
         "
-        0 run             | accepted
-        0 spec            | launch preparing
-        0 prepared        | starting
-        0 started         | <started> check <ready> running+
-        4 tick            | running+
-        1 tick            | <proven> running+
-        1 tick            | running+",
+        0s run             | accepted
+        0s spec            | launch preparing
+        0s prepared        | starting
+        0s started         | <started> check <ready> running+
+        4s tick            | running+
+        1s tick            | <proven> running+
+        1s tick            | running+",
     );
 }
 
@@ -109,12 +109,12 @@ fn checks_say_when_it_is_ready_and_when_it_is_not() {
     check(
         "",
         "
-        0 run             | accepted
-        0 spec            | launch preparing
-        0 started-unready | <started> check running
-        0 passing         | <ready> running+
-        0 failing         | running
-        0 passing         | <ready> running+",
+        0s run             | accepted
+        0s spec            | launch preparing
+        0s started-unready | <started> check running
+        0s passing         | <ready> running+
+        0s failing         | running
+        0s passing         | <ready> running+",
     );
 }
 
@@ -123,20 +123,20 @@ fn backoff_doubles_until_attempts_are_spent_and_then_it_has_failed() {
     check(
         "restart.attempts = 2",
         "
-        0 run      | accepted
-        0 spec     | launch preparing
-        0 started  | <started> check <ready> running+
-        0 exit-1   | uncheck <exited> starting
-        0.9 tick   | starting
-        0.1 tick   | <restarted> launch preparing
-        0 started  | <started> check <ready> running+
-        0 exit-1   | uncheck <exited> starting
-        1.9 tick   | starting
-        0.1 tick   | <restarted> launch preparing
-        0 started  | <started> check <ready> running+
-        0 exit-1   | uncheck <exited> remove stopping
-        0 removed  | <failed> failed
-        0 run      | failed",
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s started  | <started> check <ready> running+
+        0s exit-1   | uncheck <exited> starting
+        900ms tick   | starting
+        100ms tick   | <restarted> launch preparing
+        0s started  | <started> check <ready> running+
+        0s exit-1   | uncheck <exited> starting
+        1900ms tick   | starting
+        100ms tick   | <restarted> launch preparing
+        0s started  | <started> check <ready> running+
+        0s exit-1   | uncheck <exited> remove stopping
+        0s removed  | <failed> failed
+        0s run      | failed",
     );
 }
 
@@ -145,15 +145,15 @@ fn backoff_is_forgotten_when_it_was_proven_and_attempts_with_the_window() {
     check(
         "restart.attempts = 1\nrestart.window = \"1m\"\nupdate.min_ready = \"2s\"",
         "
-        0 run      | accepted
-        0 spec     | launch preparing
-        0 started  | <started> check <ready> running+
-        0 exit-1   | uncheck <exited> starting
-        1 tick     | <restarted> launch preparing
-        0 started  | <started> check <ready> running+
-        2 tick     | <proven> running+
-        60 exit-1  | uncheck <exited> starting
-        1 tick     | <restarted> launch preparing",
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s started  | <started> check <ready> running+
+        0s exit-1   | uncheck <exited> starting
+        1s tick     | <restarted> launch preparing
+        0s started  | <started> check <ready> running+
+        2s tick     | <proven> running+
+        60s exit-1  | uncheck <exited> starting
+        1s tick     | <restarted> launch preparing",
     );
 }
 
@@ -162,14 +162,14 @@ fn a_job_that_exits_0_is_completed_and_one_that_does_not_is_tried_again() {
     check(
         "kind = \"job\"",
         "
-        0 run      | accepted
-        0 spec     | launch preparing
-        0 started  | <started> check <ready> running+
-        0 exit-1   | uncheck <exited> starting
-        1 tick     | <restarted> launch preparing
-        0 started  | <started> check <ready> running+
-        0 exit-0   | uncheck <exited> remove stopping
-        0 removed  | <completed> completed",
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s started  | <started> check <ready> running+
+        0s exit-1   | uncheck <exited> starting
+        1s tick     | <restarted> launch preparing
+        0s started  | <started> check <ready> running+
+        0s exit-0   | uncheck <exited> remove stopping
+        0s removed  | <completed> completed",
     );
 }
 
@@ -178,11 +178,11 @@ fn some_exit_codes_are_never_restarted() {
     check(
         "",
         "
-        0 run      | accepted
-        0 spec     | launch preparing
-        0 started  | <started> check <ready> running+
-        0 exit-26  | uncheck <exited> remove stopping
-        0 removed  | <failed> failed",
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s started  | <started> check <ready> running+
+        0s exit-26  | uncheck <exited> remove stopping
+        0s removed  | <failed> failed",
     );
 }
 
@@ -191,17 +191,17 @@ fn a_stop_is_a_signal_then_a_kill_then_again_a_kill_until_it_is_gone() {
     check(
         "stop.signal = \"SIGINT\"\nstop.grace = \"10s\"",
         "
-        0 run      | accepted
-        0 spec     | launch preparing
-        0 started  | <started> check <ready> running+
-        0 stop     | uncheck SIGINT stopping
-        0 stop     | stopping
-        9 tick     | stopping
-        1 tick     | kill stopping
-        1 tick     | kill stopping
-        0 exit-0   | remove stopping
-        0 removed  | <stopped> stopped
-        0 run      | stopped",
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s started  | <started> check <ready> running+
+        0s stop     | uncheck SIGINT stopping
+        0s stop     | stopping
+        9s tick     | stopping
+        1s tick     | kill stopping
+        1s tick     | kill stopping
+        0s exit-0   | remove stopping
+        0s removed  | <stopped> stopped
+        0s run      | stopped",
     );
 }
 
@@ -210,12 +210,12 @@ fn a_stop_during_a_start_waits_for_the_start() {
     check(
         "",
         "
-        0 run      | accepted
-        0 spec     | launch preparing
-        0 stop     | preparing
-        0 started  | <started> uncheck SIGTERM stopping
-        0 exit-0   | remove stopping
-        0 removed  | <stopped> stopped",
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s stop     | preparing
+        0s started  | <started> uncheck SIGTERM stopping
+        0s exit-0   | remove stopping
+        0s removed  | <stopped> stopped",
     );
 }
 
@@ -224,24 +224,24 @@ fn a_restart_in_place_waits_for_no_backoff_and_is_begun_once() {
     check(
         "",
         "
-        0 run      | accepted
-        0 spec     | launch preparing
-        0 started  | <started> check <ready> running+
-        0 run-2    | uncheck SIGTERM stopping
-        0 run-2    | stopping
-        0 exit-0   | <restarted> launch preparing
-        0 run-2    | preparing
-        0 started  | <started> check <ready> running+
-        0 run-2    | running+
-        0 run      | running+",
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s started  | <started> check <ready> running+
+        0s run-2    | uncheck SIGTERM stopping
+        0s run-2    | stopping
+        0s exit-0   | <restarted> launch preparing
+        0s run-2    | preparing
+        0s started  | <started> check <ready> running+
+        0s run-2    | running+
+        0s run      | running+",
     );
     check(
         "",
         "
-        0 run      | accepted
-        0 spec     | launch preparing
-        0 broken   | starting
-        0 run-2    | <restarted> launch preparing",
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s broken   | starting
+        0s run-2    | <restarted> launch preparing",
     );
 }
 
@@ -250,16 +250,16 @@ fn keep_starts_nothing_and_stops_nothing() {
     check(
         "",
         "
-        0 run      | accepted
-        0 keep     | accepted
-        0 spec     | accepted
-        0 run      | launch preparing
-        0 started  | <started> check <ready> running+
-        0 keep     | running+
-        0 exit-1   | uncheck <exited> starting
-        900 tick   | starting
-        0 run      | starting
-        0 tick     | <restarted> launch preparing",
+        0s run      | accepted
+        0s keep     | accepted
+        0s spec     | accepted
+        0s run      | launch preparing
+        0s started  | <started> check <ready> running+
+        0s keep     | running+
+        0s exit-1   | uncheck <exited> starting
+        900s tick   | starting
+        0s run      | starting
+        0s tick     | <restarted> launch preparing",
     );
 }
 
@@ -268,20 +268,20 @@ fn what_the_node_cannot_take_at_first_is_declined_and_later_tried_again() {
     check(
         "",
         "
-        0 run      | accepted
-        0 spec     | launch preparing
-        0 no-port  | remove stopping
-        0 removed  | <declined> declined",
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s no-port  | remove stopping
+        0s removed  | <declined> declined",
     );
     check(
         "",
         "
-        0 run      | accepted
-        0 spec     | launch preparing
-        0 started  | <started> check <ready> running+
-        0 exit-1   | uncheck <exited> starting
-        1 tick     | <restarted> launch preparing
-        0 no-port  | starting",
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s started  | <started> check <ready> running+
+        0s exit-1   | uncheck <exited> starting
+        1s tick     | <restarted> launch preparing
+        0s no-port  | starting",
     );
 }
 
@@ -290,19 +290,19 @@ fn news_of_an_earlier_run_is_passed_over() {
     check(
         "",
         "
-        0 run      | accepted
-        0 spec     | launch preparing
-        0 started  | <started> check <ready> running+
-        0 exit-1   | uncheck <exited> starting
-        1 tick     | <restarted> launch preparing
-        0 started  | <started> check <ready> running+
-        0 old-exit | running+",
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s started  | <started> check <ready> running+
+        0s exit-1   | uncheck <exited> starting
+        1s tick     | <restarted> launch preparing
+        0s started  | <started> check <ready> running+
+        0s old-exit | running+",
     );
 }
 
 #[test]
 fn an_order_to_stop_what_never_was_here_is_answered_at_once() {
-    check("", "0 stop | stopped");
+    check("", "0s stop | stopped");
 }
 
 #[test]
@@ -310,12 +310,12 @@ fn a_halt_stops_what_runs_and_starts_nothing_more() {
     check(
         "",
         "
-        0 run      | accepted
-        0 spec     | launch preparing
-        0 halt     | preparing
-        0 started  | <started> uncheck SIGTERM stopping
-        0 exit-0   | starting
-        9 tick     | starting
-        0 settled  | starting",
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s halt     | preparing
+        0s started  | <started> uncheck SIGTERM stopping
+        0s exit-0   | starting
+        9s tick     | starting
+        0s settled  | starting",
     );
 }

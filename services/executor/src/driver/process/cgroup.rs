@@ -103,6 +103,16 @@ impl Cgroups {
         self.hierarchies.iter().map(|hierarchy| hierarchy.base.join(id.to_string())).collect()
     }
 
+    /// Removes the place of this node's groups, if none is left.
+    pub fn leave(&self) {
+        for base in self.hierarchies.iter().map(|hierarchy| &hierarchy.base) {
+            // Fails as long as something is in it, and so does its parent.
+            if fs::remove_dir(base).is_ok() {
+                base.parent().map(fs::remove_dir);
+            }
+        }
+    }
+
     /// Makes the groups of an instance with these limits. An error leaves none.
     pub fn create(&self, id: InstanceId, limits: Limits) -> std::io::Result<Vec<PathBuf>> {
         let dirs = self.dirs(id);

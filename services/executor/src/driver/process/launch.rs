@@ -61,7 +61,7 @@ pub(super) fn launch(means: &Means, launch: &Launch) -> Result<(Run, OwnedFd), S
     let user = find_user(&section)?;
     let dir = means.instance_dir(id);
     make_dir(&dir, user.as_ref()).map_err(host_error(&dir))?;
-    let begun = start(means, launch, &section, user);
+    let begun = start(means, launch, &section);
     if begun.is_err() {
         cgroup::remove(&groups.into_iter().filter(|dir| dir.exists()).collect::<Vec<_>>());
         if launch.run == 1 {
@@ -110,7 +110,6 @@ fn start(
     means: &Means,
     launch: &Launch,
     section: &ProcessSection,
-    user: Option<User>,
 ) -> Result<(Run, OwnedFd), StartError> {
     let logs = means.log_dir(launch.id);
     let stdout = output(&logs, "stdout").map_err(host_error(&logs))?;
@@ -122,7 +121,6 @@ fn start(
         .map_err(|error| StartError::Host(error.to_string()))?;
     let mut command = exec(means, launch, &section.command)?;
     command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-    settle(&mut command, means, &groups, user)?;
     let failed = |cause| StartError::Command { command: first(&section.command), cause };
     let child = command.spawn().map_err(failed)?;
     let pid = child.id();
@@ -150,7 +148,8 @@ fn first(command: &[String]) -> String {
     command.first().cloned().unwrap_or_default()
 }
 
-/// A command in the instance's directory and environment, with `${NAME}` replaced.
+/// A command as the instance is run: directory, environment, user, session and groups, which have
+/// to be there. `${NAME}` is replaced.
 pub fn exec(means: &Means, launch: &Launch, words: &[String]) -> Result<Command, StartError> {
     let dir = means.instance_dir(launch.id);
     let environment = environment(launch, &dir);
@@ -161,6 +160,8 @@ pub fn exec(means: &Means, launch: &Launch, words: &[String]) -> Result<Command,
     };
     let mut command = Command::new(program);
     command.args(words).env_clear().envs(environment).current_dir(dir);
+    let section = launch.spec.sections.process.clone().unwrap_or_default();
+    settle(&mut command, means, &means.cgroups.dirs(launch.id), find_user(&section)?)?;
     Ok(command)
 }
 

@@ -66,11 +66,16 @@ fn pid_of(run: &Run) -> Option<Pid> {
     Pid::from_raw(i32::try_from(run.pid?).ok()?)
 }
 
-/// Whether this very process is still there: same boot, same pid, same start.
+/// This very process, if it is there, be it as a zombie: same boot, same pid, same start.
+fn same(run: &Run) -> Option<Stat> {
+    let there = run.pid.and_then(stat).filter(|stat| stat.start_ticks == run.start_ticks);
+    there.filter(|_| run.boot_id == host::boot_id())
+}
+
+/// Whether this very process still runs.
 #[must_use]
 pub fn ours(run: &Run) -> bool {
-    let there = run.pid.and_then(stat);
-    run.boot_id == host::boot_id() && there.is_some_and(|stat| stat.start_ticks == run.start_ticks)
+    same(run).is_some_and(|stat| stat.state != 'Z')
 }
 
 /// A pidfd of the run, if it is still there.
@@ -85,7 +90,7 @@ pub(super) fn signal_group(run: &Run, number: i32) {
     let (Some(pid), Some(signal)) = (pid_of(run), Signal::from_named_raw(number)) else {
         return signal_raw(run, number);
     };
-    if ours(run) {
+    if same(run).is_some() {
         // It may have ended just now.
         kill_process_group(pid, signal).ok();
     }
@@ -93,7 +98,7 @@ pub(super) fn signal_group(run: &Run, number: i32) {
 
 #[expect(unsafe_code, reason = "rustix has no real-time signals, which whole systems stop by")]
 fn signal_raw(run: &Run, number: i32) {
-    let Some(pid) = pid_of(run).filter(|_| ours(run)) else { return };
+    let Some(pid) = pid_of(run).filter(|_| same(run).is_some()) else { return };
     // SAFETY: no memory is passed.
     unsafe { libc::kill(-pid.as_raw_nonzero().get(), number) };
 }
@@ -126,14 +131,18 @@ fn from_wait_status(raw: i32) -> Exit {
     }
 }
 
+/// How a process ended that nobody has reaped yet, where we may know.
+pub(super) fn exit_of_zombie(run: &Run) -> Option<Exit> {
+    let zombie = same(run).filter(|stat| stat.state == 'Z')?;
+    // Root sees the code, so a 0 is one.
+    let known = zombie.exit_code != 0 || host::is_root();
+    known.then(|| from_wait_status(zombie.exit_code))
+}
+
 /// It is somebody else's child: its zombie tells where we may look, the pidfd once it was reaped.
 async fn adopted(pidfd: &OwnedFd, run: &Run) -> Exit {
-    let zombie = run.pid.and_then(stat).filter(|stat| stat.start_ticks == run.start_ticks);
-    match zombie {
-        Some(stat) if stat.exit_code != 0 => return from_wait_status(stat.exit_code),
-        // Root sees the code, so this 0 is one.
-        Some(stat) if stat.state == 'Z' && host::is_root() => return Exit::Code(0),
-        Some(_) | None => {}
+    if let Some(exit) = exit_of_zombie(run) {
+        return exit;
     }
     let mut waited = Duration::ZERO;
     let mut wait = Duration::from_millis(5);
@@ -178,9 +187,7 @@ pub(super) fn stats(run: &Run) -> Option<Counters> {
 /// anything. A process that only has the same pid is not touched.
 pub async fn end_all(run: &Run) -> bool {
     let there = ours(run) || !cgroup::is_empty(&run.cgroups);
-    while ours(run) && !run.pid.and_then(stat).is_none_or(|stat| stat.state == 'Z')
-        || !cgroup::is_empty(&run.cgroups)
-    {
+    while ours(run) || !cgroup::is_empty(&run.cgroups) {
         kill_group(run);
         cgroup::kill(&run.cgroups);
         if let Some(pidfd) = open(run) {
