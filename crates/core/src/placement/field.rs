@@ -329,17 +329,98 @@ fn at(index: u32) -> usize {
 }
 
 #[cfg(test)]
-impl Field {
-    /// The best node by looking at every one of them: what the heaps must agree with.
-    pub fn best_plain(&self) -> Option<usize> {
-        let fits = |index: &usize| self.reasons(*index).is_empty();
-        let key = |index: &usize| {
-            let stall = &self.stalls[*index];
-            let class = stall.class;
-            let total = stall.points + self.class_points(class);
-            let spread = self.spread(class).unwrap_or(0);
-            (self.bare(class), spread, total, self.tie(stall), Reverse(class))
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::placement::dimension::{Rule, wanted};
+    use crate::resources::Bytes;
+
+    impl Field {
+        /// The best node by looking at every one of them: what the heaps must agree with.
+        fn best_plain(&self) -> Option<usize> {
+            let fits = |index: &usize| self.reasons(*index).is_empty();
+            let key = |index: &usize| {
+                let stall = &self.stalls[*index];
+                let class = stall.class;
+                let total = stall.points + self.class_points(class);
+                let spread = self.spread(class).unwrap_or(0);
+                (self.bare(class), spread, total, self.tie(stall), class)
+            };
+            (0..self.stalls.len()).filter(fits).max_by_key(key)
+        }
+    }
+
+    const STRATEGIES: [Strategy; 9] = [
+        Strategy::Weighted,
+        Strategy::Binpack,
+        Strategy::LeastLoaded,
+        Strategy::LeastInstances,
+        Strategy::RoundRobin,
+        Strategy::Sticky,
+        Strategy::FirstFit,
+        Strategy::Random,
+        Strategy::Auction,
+    ];
+
+    fn dimensions(which: u32) -> Vec<Dimension> {
+        let targets = [None, Some(60), None];
+        let spread = |weight| Rule::Spread { weight, wanted: wanted(40, &targets) };
+        let rules = match which % 5 {
+            0 => vec![],
+            1 => vec![spread(50)],
+            2 => vec![spread(50), spread(20)],
+            3 => vec![Rule::MaxPer(7), Rule::Aside, Rule::EveryValue],
+            _ => vec![Rule::Apart, spread(1)],
         };
-        (0..self.stalls.len()).filter(fits).max_by_key(key)
+        rules.into_iter().map(|rule| Dimension::new(rule, vec![0; 3])).collect()
+    }
+
+    fn layout(nodes: usize, strategy: Strategy, which: u32) -> Layout {
+        let nodes = u64::try_from(nodes).expect("few");
+        Layout {
+            by: Yardstick { strategy, weights: [30, 40, 20, 10], most: 9, nodes, seed: 3 },
+            ask: Resources { cpu: 10, memory: Bytes(10), disk: Bytes(0), network: 0 },
+            ports: Vec::new(),
+            count: 40,
+            uses: Uses { own: which % 2 == 0, aside: 1, ..Uses::default() },
+            dimensions: dimensions(which),
+        }
+    }
+
+    fn seat((cpu, memory): (u64, u64)) -> Seat {
+        let capacity = Resources { cpu, memory: Bytes(memory), disk: Bytes(0), network: 0 };
+        Seat { capacity, max_instances: 9, ..Seat::default() }
+    }
+
+    proptest! {
+        #[test]
+        fn heaps_pick_what_looking_at_every_node_picks(
+            rooms in prop::collection::vec((0u64..200, 0u64..200), 1..40),
+            strategy in prop::sample::select(&STRATEGIES[..]),
+            which in 0u32..10,
+        ) {
+            let mut field = Field::new(layout(rooms.len(), strategy, which));
+            let ports = PortTable::new((1, 9));
+            let mut seats: Vec<Seat> = rooms.into_iter().map(seat).collect();
+            for (index, seat) in seats.iter().enumerate() {
+                let rank = u64::try_from(index).expect("few");
+                let turn = Turnstile { due: rank, rank, ..Turnstile::default() };
+                let node = u32::try_from(index).expect("few");
+                let values = (0..field.layout.dimensions.len())
+                    .map(|place| (node >> place) % 3)
+                    .collect();
+                field.add(Stall { node, turn, ..Stall::default() }, seat, &ports, values);
+            }
+            field.open();
+            for _ in 0..40 {
+                prop_assert_eq!(field.best(), field.best_plain());
+                let Some(best) = field.best() else { break };
+                prop_assert!(field.score(best) <= 10_000);
+                seats[best].instances += 1;
+                seats[best].requested = seats[best].requested.plus(field.layout.ask);
+                field.placed(best, &seats[best], &ports);
+            }
+        }
     }
 }

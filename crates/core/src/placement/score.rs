@@ -122,7 +122,7 @@ fn quantities(r: Resources) -> [u64; 4] {
 fn share(part: u64, whole: u64) -> u64 {
     let shift = 20u32.saturating_sub(whole.leading_zeros());
     let (part, whole) = (part >> shift, whole >> shift);
-    if whole == 0 { 0 } else { part.min(whole) * ONE / whole }
+    (part.min(whole) * ONE).checked_div(whole).unwrap_or(0)
 }
 
 /// A number that depends on every bit of `x` (splitmix64).

@@ -32,6 +32,8 @@ pub(super) struct Pass {
     pub wake: Option<Timestamp>,
     /// How many steps of an update were made.
     pub steps: u32,
+    /// Something is kept on a lost node.
+    pub kept: bool,
 }
 
 impl Pass {
@@ -104,7 +106,8 @@ impl Engine {
         };
         let before = self.works[at(work)].progress.clone();
         let units = Vec::new();
-        let mut pass = Pass { work, head, units, wants: Vec::new(), wake: None, steps: 0 };
+        let mut pass =
+            Pass { work, head, units, wants: Vec::new(), wake: None, steps: 0, kept: false };
         self.prune(&mut pass, turn.now);
         self.take_stock(&mut pass, turn);
         self.adopt(&pass, turn);
@@ -124,7 +127,8 @@ impl Engine {
         let busy = pass.units.iter().any(Unit::unsettled);
         let rolling = state.progress.step_since.is_some() || state.progress.good_version.0 == 0;
         state.watch = busy && (rolling || pass.units.iter().any(Unit::watched))
-            || !state.progress.waiting.is_empty();
+            || !state.progress.waiting.is_empty()
+            || pass.kept;
         let known = state.progress.good_version == pass.head.version;
         let wanted = pass.units.iter().filter(|unit| !unit.done()).count();
         state.all_ready = if known { u32::MAX } else { super::picture::index(wanted) };

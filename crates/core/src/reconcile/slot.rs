@@ -228,11 +228,13 @@ impl Engine {
                     }
                     Loss::Lost => {
                         self.order_keep(index, turn);
+                        pass.kept = true;
                         sorted.kept.push(index);
                         sorted.held |= self.fenced(pass, node);
                     }
                 },
                 Desired::Keep => {
+                    pass.kept = true;
                     sorted.kept.push(index);
                     sorted.held |= self.fenced(pass, node);
                 }

@@ -284,6 +284,7 @@ impl Fleet {
     /// A new leader: all that is on the bus, told in this order or in reverse.
     pub fn takeover(&self, reverse: Reverse) -> Self {
         let mut fleet = self.clone();
+        fleet.plans.clear();
         fleet.engine = Engine::new(PoolName::default(), Settings::default(), 77);
         let mut events = vec![Event::Outcomes(self.engine.outcomes())];
         for (name, executor) in &self.executors {

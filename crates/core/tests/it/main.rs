@@ -4,5 +4,6 @@ mod constraint;
 mod fleet;
 mod liveness;
 mod placement;
+mod reconcile;
 mod sim;
 mod spec;

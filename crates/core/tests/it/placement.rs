@@ -194,11 +194,14 @@ fn soft_anti_affinity_only_ranks() {
     fleet.put(
         r#""name":"web","count":3,"placement":{"anti_affinity":{"group":"g","scope":"zone","mode":"soft"}}"#,
     );
-    explain(&mut fleet, expect![[r#"
+    explain(
+        &mut fleet,
+        expect![[r#"
         n1: 6581 {"anti_affinity": 3333, "base": 9787, "own_workload": 6666}
         n2: 6226 {"anti_affinity": 3333, "base": 8899, "own_workload": 6666}
         n3: 6893 {"anti_affinity": 5000, "base": 8899, "own_workload": 6666}
-    "#]]);
+    "#]],
+    );
     expect!["n1 1, n2 1, n3 1"].assert_eq(&fleet.counts());
 }
 
@@ -221,11 +224,14 @@ fn preferences_rank_and_an_aversion_ranks_down() {
             {"attribute":"node.labels.disk-kind","value":"ssd","weight":60},
             {"attribute":"node.name","value":"n3","weight":-40}]}"#,
     );
-    explain(&mut fleet, expect![[r#"
+    explain(
+        &mut fleet,
+        expect![[r#"
         n1: 8893 {"base": 9787, "prefer": 7999}
         n2: 7446 {"base": 9893, "prefer": 5000}
         n3: 6446 {"base": 9893, "prefer": 3000}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

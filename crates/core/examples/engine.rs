@@ -1,0 +1,123 @@
+//! How fast the engine decides, with nothing around it: `cargo run --release --example engine`.
+//!
+//! Prints figures, judges nothing. One line for each case of `targets.md` that the core alone has.
+#![expect(clippy::disallowed_methods, reason = "it measures")]
+
+use std::time::Instant;
+
+use ostler_core::head::Head;
+use ostler_core::id::{Generation, PoolName, SpecHash, Version};
+use ostler_core::node::Node;
+use ostler_core::reconcile::{Engine, Event, Settings};
+use ostler_core::time::Timestamp;
+use ostler_core::workload::Workload;
+use serde_json::json;
+
+const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+fn main() {
+    plain("5,000 nodes, 50,000 instances, one workload", 5_000, 1, 50_000, "");
+    plain("5,000 nodes, 50,000 instances, 500 workloads", 5_000, 500, 100, "");
+    plain("5,000 nodes, 5,000 workloads of one", 5_000, 5_000, 1, "");
+    plain("10,000 nodes, 1,000,000 instances", 10_000, 10, 100_000, "");
+    let rack = r#""spread":{"attribute":"node.labels.rack"}"#;
+    plain("10,000 nodes, 500 instances over 100 racks", 10_000, 1, 500, rack);
+    plain("5,000 nodes, 3,000 apart", 5_000, 1, 3_000, r#""anti_affinity":{"group":"g"}"#);
+    blocked();
+    println!("peak memory: {}", peak());
+}
+
+/// Places `workloads` workloads of `count` instances and prints how long it took.
+fn plain(what: &str, nodes: u32, workloads: u32, count: u32, rules: &str) {
+    let mut engine = fleet(nodes);
+    for number in 0..workloads {
+        put(&mut engine, &format!("w{number}"), count, 10, rules);
+    }
+    let start = Instant::now();
+    let mut placed = 0;
+    loop {
+        let plan = engine.plan(NOW);
+        placed += plan.decisions.len();
+        if !plan.more {
+            break;
+        }
+    }
+    let took = start.elapsed();
+    let rate = u128::try_from(placed).expect("fits") * 1_000_000 / took.as_micros().max(1);
+    println!("{what}: {placed} in {} ms, {rate}/s", took.as_millis());
+    let start = Instant::now();
+    let again = engine.plan(NOW);
+    println!(
+        "    again: {} decisions in {} us",
+        again.decisions.len(),
+        start.elapsed().as_micros()
+    );
+}
+
+fn blocked() {
+    let mut engine = fleet(10_000);
+    put(&mut engine, "huge", 1, 1_000_000, "");
+    let start = Instant::now();
+    let plan = engine.plan(NOW);
+    println!(
+        "10,000 nodes, blocked: {} in {} us",
+        plan.decisions.len(),
+        start.elapsed().as_micros()
+    );
+    let start = Instant::now();
+    let key = "huge".parse().expect("a key");
+    let explained = engine.explain_workload(&key, NOW).expect("known");
+    println!(
+        "    explained: {} nodes in {} us",
+        explained.nodes.len(),
+        start.elapsed().as_micros()
+    );
+}
+
+fn fleet(nodes: u32) -> Engine {
+    let mut engine = Engine::new(PoolName::default(), Settings::default(), 1);
+    for number in 0..nodes {
+        let zero = json!({ "cpu": 0, "memory": 0, "disk": 0, "network": 0 });
+        let has = json!({ "cpu": 64_000, "memory": 274_877_906_944_u64, "disk": "1TiB",
+            "network": 10_000 });
+        let facts = json!({ "arch": "amd64", "os": "linux", "kernel": "6.1", "boot_id": "",
+            "hardware": "", "zone": format!("z{}", number % 3), "capacity": has, "reserved": zero,
+            "max_instances": 4096, "drivers": { "sim": "1.0" },
+            "labels": { "rack": format!("r{}", number % 100) }, "addresses": [],
+            "ports": [20_000, 30_000], "version": "" });
+        let node = json!({ "name": format!("n{number:05}"), "pool": "default", "admin": "active",
+            "liveness": "online", "liveness_since": 0, "epoch": 1, "facts": facts,
+            "drain_deadline": null, "key": "", "left_empty": false, "op_id": "" });
+        let node: Node = serde_json::from_value(node).expect("a node");
+        engine.observe(Event::Node(Box::new(node)), NOW);
+    }
+    engine
+}
+
+fn put(engine: &mut Engine, name: &str, count: u32, cpu: u64, rules: &str) {
+    let text = format!(
+        r#"{{"name":"{name}","driver":"sim","count":{count},
+            "resources":{{"cpu":{cpu},"memory":"1MiB"}},"placement":{{{rules}}}}}"#
+    );
+    let spec: Workload = serde_json::from_str(&text).expect("a workload");
+    let head = Head {
+        spec,
+        version: Version(1),
+        compatible_since: Version(1),
+        spec_hash: SpecHash([0; 32]),
+        restart_generation: Generation(0),
+        reload_generation: Generation(0),
+        stopped: false,
+        deleted: false,
+        purge: false,
+        updated_at: NOW,
+        op_id: String::new(),
+    };
+    engine.observe(Event::Workload(Box::new(head)), NOW);
+}
+
+fn peak() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("unknown");
+    line.to_owned()
+}

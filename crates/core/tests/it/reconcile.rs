@@ -1,0 +1,10 @@
+//! What becomes of workloads over time: tables of what is decided, step by step.
+
+mod command;
+mod count;
+mod drain;
+mod failure;
+mod loss;
+mod promise;
+mod takeover;
+mod update;

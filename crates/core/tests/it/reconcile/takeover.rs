@@ -1,0 +1,62 @@
+//! A new leader knows only what is on the bus.
+
+use ostler_core::reconcile::{Event, Plan};
+
+use crate::fleet::{Fleet, Reverse};
+
+#[test]
+fn a_new_leader_changes_nothing_when_all_is_well_whatever_comes_first() {
+    let mut fleet = Fleet::new("n1 zone a\nn2 zone b\nn3 zone a");
+    fleet.put(r#""name":"web","count":5,"ports":[{"name":"http"}],"placement":{"spread":{"attribute":"node.zone"}}"#);
+    fleet.put(r#""name":"db","placement":{"node":"n2"},"ports":[{"name":"sql","static":5432}]"#);
+    fleet.put(r#""name":"agent","kind":"system""#);
+    fleet.put(r#""name":"huge","resources":{"cpu":99999}"#);
+    fleet.advance(60);
+    for reverse in [Reverse::Yes, Reverse::No] {
+        let mut next = fleet.takeover(reverse);
+        assert_eq!(next.engine.plan(next.now), Plan::default(), "{reverse:?}");
+        assert_eq!(next.show(), fleet.show());
+        for name in fleet.executors.keys() {
+            assert_eq!(next.engine.manifest(name), fleet.engine.manifest(name));
+        }
+    }
+}
+
+#[test]
+fn a_workload_whose_head_is_not_known_is_left_alone() {
+    let mut fleet = Fleet::new("n1");
+    fleet.put(r#""name":"web","count":2"#);
+    fleet.advance(10);
+    fleet.heads.clear();
+    let mut next = fleet.takeover(Reverse::No);
+    next.advance(1000);
+    assert_eq!(next.counts(), "n1 2");
+    assert!(next.plans.iter().all(|plan| plan.manifests.is_empty()));
+}
+
+#[test]
+fn a_report_of_an_older_epoch_changes_nothing() {
+    let mut fleet = Fleet::new("n1");
+    fleet.put(r#""name":"web""#);
+    fleet.advance(10);
+    fleet.edit("n1", |node| node.epoch = node.epoch.next());
+    let mut report = fleet.executor("n1").report();
+    report.epoch = crate::fleet::FIRST;
+    report.statuses.clear();
+    fleet.tell(Event::Report("n1".parse().expect("a name"), Box::new(report)));
+    fleet.settle();
+    assert_eq!(fleet.show(), "web/0@1 n1 run running ready\n");
+}
+
+#[test]
+fn a_report_from_before_an_instance_was_named_does_not_end_it() {
+    let mut fleet = Fleet::new("n1");
+    fleet.put(r#""name":"a""#);
+    fleet.settle();
+    let old = fleet.executor("n1").report();
+    fleet.put(r#""name":"b""#);
+    let plan = fleet.engine.plan(fleet.now);
+    fleet.commit(plan);
+    fleet.tell(Event::Report("n1".parse().expect("a name"), Box::new(old)));
+    assert_eq!(fleet.engine.plan(fleet.now), Plan::default());
+}

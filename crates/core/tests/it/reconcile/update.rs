@@ -1,0 +1,180 @@
+//! New versions and restarts.
+
+use expect_test::expect;
+use ostler_core::id::Version;
+
+use crate::fleet::Fleet;
+
+const WEB: &str = r#""name":"web","count":3,"update":{"min_ready":"5s"}"#;
+
+fn running(text: &str) -> Fleet {
+    let mut fleet = Fleet::new("n1\nn2\nn3");
+    fleet.put(text);
+    fleet.advance(10);
+    fleet.decisions();
+    fleet
+}
+
+#[test]
+fn a_new_version_rolls_one_by_one_each_when_the_last_was_ready_for_long_enough() {
+    let mut fleet = running(WEB);
+    fleet.put(&format!(r#"{WEB},"resources":{{"cpu":200}}"#));
+    fleet.settle();
+    expect![[r#"
+        stop web/0 on n1: updated
+        place web/0@2 on n1
+    "#]]
+    .assert_eq(&fleet.decisions());
+    fleet.advance(4);
+    assert_eq!(fleet.decisions(), "");
+    fleet.advance(1);
+    expect![[r#"
+        stop web/1 on n2: updated
+        place web/1@2 on n2
+    "#]]
+    .assert_eq(&fleet.decisions());
+    fleet.advance(20);
+    expect![[r#"
+        stop web/2 on n3: updated
+        place web/2@2 on n3
+        web is now 2
+    "#]]
+    .assert_eq(&fleet.decisions());
+}
+
+#[test]
+fn all_at_once_stops_all_first() {
+    let mut fleet = running(r#""name":"web","count":3,"update":{"max_parallel":0}"#);
+    fleet.put(r#""name":"web","count":3,"update":{"max_parallel":0},"resources":{"cpu":200}"#);
+    fleet.settle();
+    expect![[r#"
+        stop web/0 on n1: updated
+        stop web/1 on n2: updated
+        stop web/2 on n3: updated
+        place web/0@2 on n1
+        place web/1@2 on n2
+        place web/2@2 on n3
+    "#]]
+    .assert_eq(&fleet.decisions());
+}
+
+#[test]
+fn a_single_instance_is_replaced_before_it_ends() {
+    let mut fleet = running(r#""name":"web""#);
+    fleet.put(r#""name":"web","resources":{"cpu":200}"#);
+    fleet.settle();
+    expect![[r#"
+        place web/0@2 on n2
+    "#]]
+    .assert_eq(&fleet.decisions());
+    fleet.advance(5);
+    expect![[r#"
+        stop web/0 on n1: updated
+        web is now 2
+    "#]]
+    .assert_eq(&fleet.decisions());
+}
+
+#[test]
+fn where_both_cannot_be_at_once_the_old_one_ends_first() {
+    let text = r#""name":"web","placement":{"node":"n2"},"ports":[{"name":"http","static":80}]"#;
+    let mut fleet = running(text);
+    fleet.put(&format!(r#"{text},"resources":{{"cpu":200}}"#));
+    fleet.settle();
+    expect![[r#"
+        stop web/0 on n2: updated
+        place web/0@2 on n2
+    "#]]
+    .assert_eq(&fleet.decisions());
+}
+
+#[test]
+fn a_version_that_fails_stops_rolling_and_asks_once_for_the_last_good_one() {
+    let mut fleet = running(WEB);
+    for node in ["n1", "n2", "n3"] {
+        fleet.executor(node).fails.insert("web".to_owned());
+    }
+    fleet.put(&format!(r#"{WEB},"resources":{{"cpu":200}}"#));
+    fleet.settle();
+    expect![[r#"
+        stop web/0 on n1: updated
+        place web/0@2 on n1
+        update of web to 2 failed: slot 0 failed on `n1`: 
+    "#]]
+    .assert_eq(&fleet.decisions());
+    for node in ["n1", "n2", "n3"] {
+        fleet.executor(node).fails.clear();
+    }
+    fleet.advance(60);
+    assert_eq!(fleet.counts(), "n1 0, n2 2, n3 1");
+    let key = "web".parse().expect("a key");
+    let reverts: Vec<_> = fleet.plans.iter().flat_map(|plan| plan.reverts.clone()).collect();
+    assert_eq!(reverts, [(key, Version(2), Version(1))]);
+    // The registry writes the old text again: what still runs of it is up to date as it is.
+    fleet.decisions();
+    fleet.put(WEB);
+    fleet.advance(60);
+    expect![[r#"
+        stop web/0 on n2: updated
+        place web/0@3 on n1
+        stop web/1 on n3: updated
+        place web/1@3 on n3
+        stop web/2 on n2: updated
+        place web/2@3 on n2
+        web is now 3
+    "#]]
+    .assert_eq(&fleet.decisions());
+}
+
+#[test]
+fn a_version_that_is_never_ready_fails_at_its_deadline() {
+    let mut fleet = running(WEB);
+    for node in ["n1", "n2", "n3"] {
+        fleet.executor(node).unready.insert("web".to_owned());
+    }
+    // What is ready stays so in this test: only new instances are not.
+    fleet.put(&format!(r#"{WEB},"resources":{{"cpu":200}}"#));
+    fleet.advance(299);
+    assert!(!fleet.decisions().contains("failed"));
+    fleet.advance(60);
+    assert!(fleet.decisions().contains("no replacement became ready within 5m"));
+}
+
+#[test]
+fn an_ordered_restart_goes_one_by_one_in_place() {
+    let mut fleet = running(WEB);
+    fleet.change("web", |head| head.restart_generation = head.restart_generation.next());
+    fleet.settle();
+    expect![[r#"
+        restart web on n1
+    "#]]
+    .assert_eq(&fleet.decisions());
+    fleet.advance(5);
+    fleet.advance(5);
+    fleet.advance(60);
+    expect![""].assert_eq(&fleet.decisions());
+}
+
+#[test]
+fn canaries_run_beside_the_old_version_until_promoted_and_go_last() {
+    let text = r#""name":"web","count":2,"update":{"canary":1,"min_ready":"1s"}"#;
+    let mut fleet = running(text);
+    fleet.put(&format!(r#"{text},"resources":{{"cpu":200}}"#));
+    fleet.advance(600);
+    expect![[r#"
+        place web/2@2 on n3
+    "#]]
+    .assert_eq(&fleet.decisions());
+    let workload = "default/web".to_owned();
+    fleet.order(ostler_core::command::Order::Promote { workload });
+    fleet.advance(30);
+    expect![[r#"
+        stop web/0 on n1: updated
+        place web/0@2 on n1
+        stop web/1 on n2: updated
+        place web/1@2 on n2
+        web is now 2
+        stop web/2 on n3: scaled
+    "#]]
+    .assert_eq(&fleet.decisions());
+}
