@@ -58,8 +58,11 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Where state is kept unless the settings say otherwise.
+/// Where state is kept unless the settings say otherwise; systemd's `StateDirectory` comes first.
 pub fn data_dir() -> PathBuf {
+    if let Some(dir) = std::env::var_os("STATE_DIRECTORY") {
+        return PathBuf::from(dir);
+    }
     if is_root() {
         return PathBuf::from("/var/lib/ostler");
     }
