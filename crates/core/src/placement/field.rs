@@ -335,6 +335,7 @@ mod tests {
     use super::*;
     use crate::placement::dimension::{Rule, wanted};
     use crate::resources::Bytes;
+    use crate::workload::Strategy;
 
     impl Field {
         /// The best node by looking at every one of them: what the heaps must agree with.
