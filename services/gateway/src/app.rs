@@ -33,10 +33,25 @@ pub struct Counts {
     pub requests: IntCounterVec,
     /// How long they took until the head of the answer.
     pub seconds: Histogram,
+    /// Requests that are not answered yet.
+    pub open: IntGauge,
     /// Followed streams.
     pub streams: IntGauge,
     /// Streams that were ended because their reader was too slow.
     pub dropped: prometheus::IntCounter,
+}
+
+/// The room of one request; given back when it is dropped.
+#[derive(Debug)]
+pub struct OpenRequest {
+    _permit: OwnedSemaphorePermit,
+    open: IntGauge,
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
 }
 
 impl Counts {
@@ -49,6 +64,7 @@ impl Counts {
         let counts = Self {
             requests: IntCounterVec::new(requests, &["method", "class"])?,
             seconds: Histogram::with_opts(seconds)?,
+            open: IntGauge::new("ostler_gateway_requests_open", "requests not answered yet")?,
             streams: IntGauge::new("ostler_gateway_streams_open", "followed events and logs")?,
             dropped: prometheus::IntCounter::new(
                 "ostler_gateway_streams_dropped_total",
@@ -57,6 +73,7 @@ impl Counts {
         };
         metrics.register(Box::new(counts.requests.clone()))?;
         metrics.register(Box::new(counts.seconds.clone()))?;
+        metrics.register(Box::new(counts.open.clone()))?;
         metrics.register(Box::new(counts.streams.clone()))?;
         metrics.register(Box::new(counts.dropped.clone()))?;
         Ok(counts)
@@ -120,8 +137,11 @@ impl App {
 
     /// Room for one more request; `None` when there is none.
     #[must_use]
-    pub fn admit_request(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0.requests).try_acquire_owned().ok()
+    pub fn admit_request(&self) -> Option<OpenRequest> {
+        let permit = Arc::clone(&self.0.requests).try_acquire_owned().ok()?;
+        let open = self.0.counts.open.clone();
+        open.inc();
+        Some(OpenRequest { _permit: permit, open })
     }
 
     /// Room for one more stream; `None` when there is none.

@@ -31,6 +31,9 @@ pub async fn finish(State(app): State<App>, mut request: Request, next: Next) ->
     if let Ok(value) = HeaderValue::from_str(&trace.0) {
         response.headers_mut().insert(TRACE_ID, value);
     }
+    // What instances write is shown as text, never run as a page.
+    let as_it_says = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, as_it_says);
     let counts = app.counts();
     counts.requests.with_label_values(&[word(&method), class(response.status())]).inc();
     counts.seconds.observe(clock::since(began).as_secs_f64());

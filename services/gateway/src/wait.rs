@@ -1,5 +1,6 @@
 //! `?wait=`: the answer is held back until the outcome is there, or the time is over.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ostler_core::id::WorkloadKey;
@@ -65,6 +66,46 @@ pub async fn workload(
         }
     }
     Ok((last, Ended::Expired))
+}
+
+/// The generations of a workload's instances, by id.
+pub async fn generations(asker: &Asker, key: &WorkloadKey) -> Answer<BTreeMap<String, u64>> {
+    let mut found = BTreeMap::new();
+    let mut cursor = Some(String::new());
+    while let Some(from) = cursor {
+        let request = pb::InstanceList {
+            namespace: key.namespace.to_string(),
+            workload: key.name.to_string(),
+            limit: 1000,
+            cursor: from,
+            ..Default::default()
+        };
+        let page = asker.ask(request).await?;
+        found.extend(page.items.into_iter().map(|instance| (instance.id, instance.generation)));
+        cursor = page.next_cursor;
+    }
+    Ok(found)
+}
+
+/// Waits until every instance of `before` has been restarted or is gone. Returns what is left of
+/// the time.
+pub async fn restarted(
+    asker: &Asker,
+    key: &WorkloadKey,
+    before: &BTreeMap<String, u64>,
+    within: Span,
+) -> Answer<Span> {
+    let began = clock::instant();
+    let within: Duration = within.min(asker.app().config().max_wait).into();
+    loop {
+        let left = within.saturating_sub(clock::since(began));
+        let now = generations(asker, key).await?;
+        let same = |(id, generation): (&String, &u64)| now.get(id).is_some_and(|n| n <= generation);
+        if left.is_zero() || !before.iter().any(same) {
+            return Ok(Span::from_millis(u64::try_from(left.as_millis()).unwrap_or_default()));
+        }
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 /// Waits until a command is done or refused. Returns what was seen last.

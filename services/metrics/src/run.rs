@@ -1,5 +1,6 @@
 //! The loop: samples, beats, the nodes' records and questions in; series and answers out.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ostler_bus::pubsub::{SendError, Subscription};
@@ -87,7 +88,7 @@ pub async fn run(config: Config, bus: Bus, program: Program) -> Result<(), RunEr
         Ok::<(), std::convert::Infallible>(())
     });
     program.health.set("metrics", Ok(()));
-    let mut state = State { store: Store::new(config), gauges };
+    let mut state = State { store: Store::new(config), gauges, told: None };
     let stop = program.tasks.stop_token();
     loop {
         let event = tokio::select! {
@@ -134,6 +135,8 @@ impl Sources {
 struct State {
     store: Store,
     gauges: Gauges,
+    /// The nodes told since the watch began anew, until it has caught up.
+    told: Option<BTreeSet<NodeName>>,
 }
 
 impl State {
@@ -167,7 +170,12 @@ impl State {
     fn on_watched(&mut self, event: WatchEvent) {
         match event {
             WatchEvent::Put { value, .. } => match WatchEvent::decode::<Node>(&value) {
-                Ok(node) => self.store.on_node(&node),
+                Ok(node) => {
+                    self.store.on_node(&node);
+                    if let Some(told) = &mut self.told {
+                        told.insert(node.name);
+                    }
+                }
                 Err(error) => debug!(%error, "a node's record cannot be read"),
             },
             WatchEvent::Gone { key, .. } => {
@@ -175,7 +183,12 @@ impl State {
                     self.store.on_node_gone(&node);
                 }
             }
-            WatchEvent::CaughtUp { .. } | WatchEvent::Resync => {}
+            WatchEvent::Resync => self.told = Some(BTreeSet::new()),
+            WatchEvent::CaughtUp { .. } => {
+                if let Some(told) = self.told.take() {
+                    self.store.keep_nodes(&told);
+                }
+            }
         }
     }
 

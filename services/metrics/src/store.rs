@@ -1,6 +1,6 @@
 //! What is known of nodes, instances and the fleet, now and over time. Pure: the time is given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ostler_core::id::{InstanceId, NodeName};
 use ostler_core::node::{Heartbeat, Node, Use};
@@ -163,6 +163,11 @@ impl Store {
     /// A node is removed: its series go with it.
     pub fn on_node_gone(&mut self, name: &NodeName) {
         self.nodes.remove(name);
+    }
+
+    /// These are the nodes that there are: series of others go.
+    pub fn keep_nodes(&mut self, there: &BTreeSet<NodeName>) {
+        self.nodes.retain(|name, _| there.contains(name));
     }
 
     /// The registry's counts by state.

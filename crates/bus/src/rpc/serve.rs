@@ -175,13 +175,15 @@ impl Running {
     ) {
         let mut questions = select_all(questions);
         let permits = Arc::new(Semaphore::new(AT_ONCE));
+        // A program without endpoints only answers pings.
+        let serves = !requests.is_empty();
         let answering = futures::future::join_all(requests.iter_mut().map(
             async |(messages, name, handler)| {
                 self.serve(messages, name, handler, &permits).await;
             },
         ));
         tokio::select! {
-            _ = answering => return,
+            _ = answering, if serves => return,
             () = self.introduce(&mut questions) => return,
             () = stop => {}
         }

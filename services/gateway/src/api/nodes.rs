@@ -213,8 +213,8 @@ macro_rules! action {
     ($name:ident, $request:ident, $path:literal, $summary:literal) => {
         #[doc = $summary]
         #[utoipa::path(post, path = $path, tag = "nodes", params(NodePath, OnceHeaders),
-                            request_body(content = Option<Empty>),
-                            responses((status = 200, body = pb::NodeView)))]
+                                    request_body(content = Option<Empty>),
+                                    responses((status = 200, body = pb::NodeView)))]
         async fn $name(
             asker: Allowed<NodesWrite>,
             NodeRef(name): NodeRef,

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::common::{Changing, ConditionHeaders, OnceHeaders, Waiting, WorkloadPath};
 use super::workloads::changed;
-use crate::answer::{Accepted, Answer};
+use crate::answer::{Accepted, Answer, Tagged};
 use crate::app::App;
 use crate::extract::policy::WorkloadsWrite;
 use crate::extract::{Allowed, Conditions, JsonBody, NoConditions, Params, WorkloadRef};
@@ -91,6 +91,28 @@ async fn rollback(
     changed(&asker, &key, view, &params).await
 }
 
+/// Restart all instances, a few at a time.
+#[utoipa::path(post, path = "/v1/workloads/{ns}/{name}/restart", tag = "workloads",
+    params(WorkloadPath, Waiting, OnceHeaders), request_body(content = Option<Empty>),
+    responses((status = 200, body = pb::WorkloadView), (status = 202, body = pb::WorkloadView)))]
+async fn restart(
+    asker: Allowed<WorkloadsWrite>,
+    WorkloadRef(key): WorkloadRef,
+    _: NoConditions,
+    Params(Waiting { wait }): Params<Waiting>,
+    _: JsonBody<Empty>,
+) -> Answer<Response> {
+    let (namespace, name) = of(&key);
+    let Some(within) = wait else {
+        let view = asker.ask(pb::WorkloadRestart { namespace, name }).await?;
+        return Ok(Tagged(view.revision, view).into_response());
+    };
+    let before = wait::generations(&asker, &key).await?;
+    let view = asker.ask(pb::WorkloadRestart { namespace, name }).await?;
+    let left = wait::restarted(&asker, &key, &before, within).await?;
+    changed(&asker, &key, view, &Changing { dry_run: false, wait: Some(left) }).await
+}
+
 /// Take the canaries' version for all instances.
 #[utoipa::path(post, path = "/v1/workloads/{ns}/{name}/promote", tag = "workloads",
     params(WorkloadPath, Waiting, OnceHeaders), request_body(content = Option<Empty>),
@@ -128,12 +150,6 @@ macro_rules! action {
     };
 }
 
-action!(
-    restart,
-    WorkloadRestart,
-    "/v1/workloads/{ns}/{name}/restart",
-    "Restart all instances, a few at a time."
-);
 action!(
     reload,
     WorkloadReload,

@@ -129,7 +129,8 @@ pub fn json<T: DeserializeOwned>(text: &str) -> Answer<T> {
         let path = error.path().to_string();
         let line = u32::try_from(error.inner().line()).ok();
         let message = without_place(&error.inner().to_string());
-        let missing = message.strip_prefix("missing field `").and_then(|m| m.split('`').next());
+        let named = ["missing field `", "duplicate field `"];
+        let missing = named.iter().find_map(|words| message.strip_prefix(words)?.split('`').next());
         let field = match (missing, path.as_str()) {
             (Some(name), ".") => name.to_owned(),
             (Some(name), path) => format!("{path}.{name}"),

@@ -25,8 +25,7 @@ impl Fleet {
             database: format!("sqlite:{}", database.display()),
             ..Default::default()
         };
-        let running =
-            ostler_registry::run(config, bus.expect("the server runs"), registry.clone());
+        let running = ostler_registry::run(config, bus.expect("the server runs"), registry.clone());
         registry.tasks.spawn("registry", running);
         let health = registry.health.clone();
         eventually("the registry is ready", || async { health.ready().is_ok() }).await;
@@ -43,7 +42,13 @@ impl Fleet {
         self.with(method, path, body, &[]).await
     }
 
-    async fn with(&self, method: &str, path: &str, body: &Value, headers: &[(&str, &str)]) -> Response {
+    async fn with(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> Response {
         let mut request = self.served.ask(method, path).json(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -102,8 +107,9 @@ async fn a_dry_run_and_a_refusal_change_nothing() {
     let fleet = Fleet::start().await;
     fleet.send("PUT", WEB, &sim(2)).await;
     let before = fleet.get(WEB).await;
+    let plan = fleet.send("PUT", "/v1/workloads/default/web?dry_run=true", &sim(9)).await;
+    assert_eq!(plan.status(), 503, "there is no scheduler that could plan");
     for (method, path, body) in [
-        ("PUT", "/v1/workloads/default/web?dry_run=true", sim(9)),
         ("POST", "/v1/workloads/default/web/scale?dry_run=true", json!({ "count": 9 })),
         ("DELETE", "/v1/workloads/default/web?dry_run=true", json!({})),
     ] {
@@ -112,13 +118,9 @@ async fn a_dry_run_and_a_refusal_change_nothing() {
     }
     let wrong = fleet.send("PUT", WEB, &json!({ "driver": "sim", "cuont": 3 })).await;
     assert_eq!(wrong.status(), 422);
-    let conditional = fleet.with(
-        "POST",
-        "/v1/workloads/default/web/restart",
-        &json!({}),
-        &[("If-Match", "\"1\"")],
-    );
-    assert_eq!(conditional.await.status(), 400);
+    let restart = "/v1/workloads/default/web/restart";
+    let conditional = fleet.with("POST", restart, &json!({}), &[("If-Match", "\"1\"")]).await;
+    assert_eq!(conditional.status(), 400);
     assert_eq!(fleet.get(WEB).await, before);
 }
 
@@ -225,9 +227,12 @@ async fn what_happened_is_listed_and_the_services_are_found() {
         first["sequence"].is_u64() && first["event"]["workload"] == "web"
     })
     .await;
-    let status = fleet.get("/v1/status").await;
-    let services = status["services"].as_array().expect("a list").iter();
-    let names: Vec<&str> = services.filter_map(|service| service["name"].as_str()).collect();
-    assert!(names.contains(&"registry") && names.contains(&"gateway"), "{status}");
-    assert!(status["nats"]["version"].is_string(), "{status}");
+    eventually("both services are found", || async {
+        let status = fleet.get("/v1/status").await;
+        assert!(status["nats"]["version"].is_string(), "{status}");
+        let services = status["services"].as_array().expect("a list").iter();
+        let names: Vec<&str> = services.filter_map(|service| service["name"].as_str()).collect();
+        names.contains(&"registry") && names.contains(&"gateway")
+    })
+    .await;
 }
