@@ -13,12 +13,12 @@ use crate::app::App;
 use crate::{docs, guard};
 
 pub mod commands;
-pub mod common;
 pub mod events;
 pub mod instances;
 pub mod logs;
 pub mod metrics;
 pub mod nodes;
+pub mod parameters;
 pub mod plan;
 pub mod read_spec;
 pub mod status;

@@ -81,6 +81,8 @@ pub async fn run(config: Config, bus: Bus, program: Program) -> Result<(), RunEr
         tick: tokio::time::interval(FINE.into()),
     };
     sources.tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    // Not at once: nothing was heard yet, and that is no zero.
+    sources.tick.reset();
     answer_on(&bus, asker).await?;
     let counting = bus.clone();
     program.tasks.spawn("metrics states", async move {

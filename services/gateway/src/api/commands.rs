@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::common::{Nothing, limit};
+use super::parameters::{Nothing, limit};
 use crate::answer::{Answer, Page, Refusal, paged};
 use crate::app::App;
 use crate::extract::policy::CommandsRead;

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::common::limit;
+use super::parameters::limit;
 use crate::answer::{Answer, Page, Refusal, paged};
 use crate::app::App;
 use crate::extract::policy::EventsRead;

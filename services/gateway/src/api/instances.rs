@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::common::{InstancePath, Nothing, OnceHeaders, Waiting, limit, workload_filter};
+use super::parameters::{InstancePath, Nothing, OnceHeaders, Waiting, limit, workload_filter};
 use super::workload_actions::Empty;
 use crate::answer::{Accepted, Answer, Refusal};
 use crate::app::App;

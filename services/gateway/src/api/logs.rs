@@ -15,8 +15,8 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::common::InstancePath;
 use super::instances::located;
+use super::parameters::InstancePath;
 use crate::answer::{Answer, Refusal};
 use crate::app::App;
 use crate::extract::policy::LogsRead;

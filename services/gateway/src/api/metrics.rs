@@ -8,8 +8,8 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::common::{InstancePath, NodePath};
 use super::instances::located;
+use super::parameters::{InstancePath, NodePath};
 use crate::answer::Answer;
 use crate::app::App;
 use crate::extract::params::text;

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::common::{NodePath, Nothing, OnceHeaders, Waiting, limit};
+use super::parameters::{NodePath, Nothing, OnceHeaders, Waiting, limit};
 use super::workload_actions::Empty;
 use crate::answer::{Accepted, Answer, Tagged};
 use crate::app::App;
@@ -213,8 +213,8 @@ macro_rules! action {
     ($name:ident, $request:ident, $path:literal, $summary:literal) => {
         #[doc = $summary]
         #[utoipa::path(post, path = $path, tag = "nodes", params(NodePath, OnceHeaders),
-                                    request_body(content = Option<Empty>),
-                                    responses((status = 200, body = pb::NodeView)))]
+                                                    request_body(content = Option<Empty>),
+                                                    responses((status = 200, body = pb::NodeView)))]
         async fn $name(
             asker: Allowed<NodesWrite>,
             NodeRef(name): NodeRef,

@@ -7,7 +7,7 @@ use ostler_schemas::pb;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::common::Nothing;
+use super::parameters::Nothing;
 use crate::answer::Answer;
 use crate::app::App;
 use crate::extract::policy::StatusRead;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::common::{Changing, ConditionHeaders, OnceHeaders, Waiting, WorkloadPath};
+use super::parameters::{Changing, ConditionHeaders, OnceHeaders, Waiting, WorkloadPath};
 use super::workloads::changed;
 use crate::answer::{Accepted, Answer, Tagged};
 use crate::app::App;

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::common::{Changing, ConditionHeaders, Nothing, OnceHeaders, WorkloadPath, limit};
+use super::parameters::{Changing, ConditionHeaders, Nothing, OnceHeaders, WorkloadPath, limit};
 use super::read_spec;
 use crate::answer::{Answer, Page, Refusal, Tagged, paged};
 use crate::app::App;

@@ -10,8 +10,19 @@ use crate::served::Served;
 const JSON: &str = "application/json";
 
 /// Method, path, content type, body → status, code, field, part of the detail.
+type Wrong = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    u16,
+    &'static str,
+    &'static str,
+    &'static str,
+);
+
 #[rustfmt::skip]
-const WRONG: &[(&str, &str, &str, &str, u16, &str, &str, &str)] = &[
+const WRONG: &[Wrong] = &[
     ("GET", "/", "", "", 404, "not_found", "", "no path /"),
     ("GET", "/v1/nonsense", "", "", 404, "not_found", "", "/v1/nonsense"),
     ("GET", "/v1/workloads/default/web/", "", "", 404, "not_found", "", "no path"),

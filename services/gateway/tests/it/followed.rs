@@ -11,7 +11,7 @@ use crate::served::Served;
 fn event(number: u32) -> pb::Event {
     pb::Event {
         source: "test".into(),
-        kind: if number % 2 == 0 { "test.even" } else { "test.odd" }.into(),
+        kind: if number.is_multiple_of(2) { "test.even" } else { "test.odd" }.into(),
         namespace: "default".into(),
         workload: "web".into(),
         version: number,
