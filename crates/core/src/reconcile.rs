@@ -19,6 +19,7 @@ mod ending;
 mod event;
 mod loss;
 mod observe;
+mod occupy;
 mod order;
 mod picture;
 mod place;
@@ -36,7 +37,7 @@ mod view;
 mod wake;
 mod why;
 
-pub use decision::{Decision, Plan};
+pub use decision::{Decision, Plan, Revert};
 pub use event::Event;
 pub use progress::{Exclusion, Progress, Unplaced};
 pub use settings::Settings;
@@ -74,6 +75,8 @@ pub struct Engine {
     blocked: BTreeSet<u32>,
     /// Nodes that have more to give than when last looked at.
     freed: BTreeSet<u32>,
+    /// Nodes whose heartbeat shows more memory or disk free than before.
+    relieved: BTreeSet<u32>,
     /// Workloads that have one on every eligible node.
     systems: BTreeSet<u32>,
     /// When workloads have to be looked at again.
@@ -106,6 +109,7 @@ impl Engine {
             dirty: BTreeSet::new(),
             blocked: BTreeSet::new(),
             freed: BTreeSet::new(),
+            relieved: BTreeSet::new(),
             systems: BTreeSet::new(),
             timers: BTreeSet::new(),
             orders: Orders::default(),

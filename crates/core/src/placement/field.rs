@@ -384,7 +384,7 @@ mod tests {
             ask: Resources { cpu: 10, memory: Bytes(10), disk: Bytes(0), network: 0 },
             ports: Vec::new(),
             count: 40,
-            uses: Uses { own: which % 2 == 0, aside: 1, ..Uses::default() },
+            uses: Uses { own: which.is_multiple_of(2), aside: 1, ..Uses::default() },
             dimensions: dimensions(which),
         }
     }

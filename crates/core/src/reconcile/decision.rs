@@ -94,6 +94,18 @@ pub enum Decision {
     },
 }
 
+/// A workload whose update failed and that is to be set back by the registry. Asked again by every
+/// new leader until the version in force is another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revert {
+    /// Which workload.
+    pub workload: WorkloadKey,
+    /// The version in force, whose update failed.
+    pub failed: Version,
+    /// The last good version.
+    pub good: Version,
+}
+
 /// What changed in the picture and has to be committed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -106,7 +118,7 @@ pub struct Plan {
     /// What was decided, in order.
     pub decisions: Vec<Decision>,
     /// Workloads that are to be set back to an older version, by the registry.
-    pub reverts: Vec<(WorkloadKey, Version, Version)>,
+    pub reverts: Vec<Revert>,
     /// Deleted workloads of which nothing is left: the registry may purge their heads.
     pub ended: Vec<WorkloadKey>,
     /// Whether there was more to do than one plan takes: plan again at once after the commit.

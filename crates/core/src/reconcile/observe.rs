@@ -127,7 +127,7 @@ impl Engine {
         let after = state.seat.live_free();
         let more = after.memory > before.memory || after.disk > before.disk;
         if more && !self.blocked.is_empty() {
-            self.freed.insert(*node);
+            self.relieved.insert(*node);
         }
     }
 

@@ -115,6 +115,7 @@ impl Engine {
         self.move_away(&mut pass, turn);
         self.place(&mut pass, turn);
         self.judge_update(&mut pass, turn);
+        self.ask_back(&pass, turn);
         self.rest(&pass, turn);
         if self.works[at(work)].progress != before {
             turn.plan.progress.insert(self.works[at(work)].key.clone());

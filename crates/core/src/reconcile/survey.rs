@@ -165,7 +165,7 @@ impl Engine {
         closings
     }
 
-    fn closed_to(&self, request: &Request, node: u32) -> Reasons {
+    pub(super) fn closed_to(&self, request: &Request, node: u32) -> Reasons {
         let state = &self.nodes[at(node)];
         match &state.record {
             Some(record) if !state.gone => {

@@ -17,6 +17,9 @@ use super::picture::at;
 use super::survey::Bounds;
 use super::{Decision, Engine, Event};
 
+/// An answer to *what if* looks at no more plans in a row than this.
+const MOST_PLANS: u32 = 1000;
+
 impl Engine {
     /// Where the workload's instances are and why, and each node's verdict on one more.
     #[must_use]
@@ -135,18 +138,13 @@ impl Engine {
     #[must_use]
     pub fn what_if(&self, workloads: &[Workload], now: Timestamp) -> WhatIf {
         let mut engine = self.clone();
-        while engine.plan(now).more {}
+        engine.plan_out(now, &mut |_| {});
         for workload in workloads {
             let head = engine.next_head(workload, now);
             engine.observe(Event::Workload(Box::new(head)), now);
         }
         let mut what_if = WhatIf::default();
-        let mut more = true;
-        while more {
-            let plan = engine.plan(now);
-            more = plan.more;
-            plan.decisions.into_iter().for_each(|decision| what_if.add(decision));
-        }
+        engine.plan_out(now, &mut |decision| what_if.add(decision));
         for workload in workloads {
             let unplaced = engine.progress(&workload.key()).unwrap_or_default().unplaced;
             if !unplaced.is_empty() {
@@ -154,6 +152,17 @@ impl Engine {
             }
         }
         what_if
+    }
+
+    /// Plans until there is no more to do at this moment.
+    fn plan_out(&mut self, now: Timestamp, told: &mut impl FnMut(Decision)) {
+        for _ in 0..MOST_PLANS {
+            let plan = self.plan(now);
+            plan.decisions.into_iter().for_each(&mut *told);
+            if !plan.more {
+                return;
+            }
+        }
     }
 
     /// The head that the registry would write for this text.

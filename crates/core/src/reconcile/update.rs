@@ -10,7 +10,7 @@ use super::picture::{at, index};
 use super::plan::{Pass, Turn, Want};
 use super::slot::{Hold, Unit};
 use super::why::Why;
-use super::{Decision, Engine};
+use super::{Decision, Engine, Revert};
 
 impl Engine {
     /// How many extra instances of the new version there are beside the old ones.
@@ -147,7 +147,7 @@ impl Engine {
     /// The update stops; where it may, it goes back to the last good version, once.
     pub(super) fn fail_update(&mut self, work: u32, head: &Head, reason: String, turn: &mut Turn) {
         let state = &mut self.works[at(work)];
-        let (version, good) = (head.version, state.progress.good_version);
+        let version = head.version;
         if state.progress.failed.is_some() {
             return;
         }
@@ -155,10 +155,22 @@ impl Engine {
         state.progress.step_since = None;
         let workload = state.key.clone();
         turn.plan.progress.insert(workload.clone());
-        if head.spec.update.auto_revert && good.0 > 0 && good != version {
-            turn.plan.reverts.push((workload.clone(), version, good));
-        }
         turn.plan.decisions.push(Decision::UpdateFailed { workload, version, reason });
+    }
+}
+
+impl Engine {
+    /// Asks, once in a reign, that a workload whose update failed goes back to its last good
+    /// version. What was asked and not done when a leader died is asked by the next one.
+    pub(super) fn ask_back(&mut self, pass: &Pass, turn: &mut Turn) {
+        let state = &mut self.works[at(pass.work)];
+        let (failed, good) = (pass.head.version, state.progress.good_version);
+        let stopped = state.progress.failed.as_ref().is_some_and(|(version, _)| *version == failed);
+        let may = pass.head.spec.update.auto_revert && good.0 > 0 && good != failed;
+        if stopped && may && state.asked_back != failed {
+            state.asked_back = failed;
+            turn.plan.reverts.push(Revert { workload: state.key.clone(), failed, good });
+        }
     }
 }
 

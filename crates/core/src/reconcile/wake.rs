@@ -1,11 +1,20 @@
 //! What wakes a workload: time, and whatever could help one that is blocked.
 
-use crate::placement::Reason;
+use std::collections::BTreeSet;
+
+use crate::placement::{Reason, Request};
 use crate::time::Timestamp;
-use crate::workload::Mode;
+use crate::workload::{Mode, Scope};
 
 use super::Engine;
-use super::picture::at;
+use super::picture::{Work, at};
+
+/// Whether something left a node: that can make room on others, by rules that look further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Something,
+    Nothing,
+}
 
 impl Engine {
     /// The next moment at which [`Self::plan`] could do something by time alone.
@@ -34,30 +43,43 @@ impl Engine {
     /// Blocked workloads that fit on a node which has more to give now are looked at again.
     pub(super) fn wake_blocked(&mut self, now: Timestamp) {
         let freed = std::mem::take(&mut self.freed);
-        if freed.is_empty() {
+        let mut nodes = std::mem::take(&mut self.relieved);
+        if freed.is_empty() && nodes.is_empty() {
             return;
         }
-        let nodes: Vec<u32> = freed.into_iter().collect();
-        let helped: Vec<u32> =
-            self.blocked.iter().copied().filter(|work| self.helped(*work, &nodes, now)).collect();
+        let left = if freed.is_empty() { Left::Nothing } else { Left::Something };
+        nodes.extend(freed);
+        let helps = |work: &u32| self.helped(*work, left, &nodes, now);
+        let helped: Vec<u32> = self.blocked.iter().copied().filter(helps).collect();
         for work in helped {
             self.works[at(work)].woken = true;
             self.dirty.insert(work);
         }
     }
 
-    fn helped(&self, work: u32, nodes: &[u32], now: Timestamp) -> bool {
+    fn helped(&self, work: u32, left: Left, nodes: &BTreeSet<u32>, now: Timestamp) -> bool {
         let state = &self.works[at(work)];
-        let stuck = state.progress.unplaced.iter().chain(&state.stuck);
-        let far = [Reason::AntiAffinity, Reason::MaxPer];
-        let elsewhere = |reasons: &super::Unplaced| {
-            far.iter().any(|reason| reasons.reasons.contains_key(reason))
-        };
-        if stuck.clone().any(elsewhere) {
-            return true;
-        }
         let (Some(head), Some(request)) = (&state.head, &state.request) else { return false };
-        nodes.iter().any(|node| self.open_to(head, request, *node, now))
+        let rules = &head.spec.placement;
+        let apart = rules.anti_affinity.iter();
+        let far = !rules.max_per.is_empty()
+            || apart.clone().any(|rule| rule.mode == Mode::Hard && rule.scope != Scope::Node);
+        let news = |node: &u32| {
+            self.open_to(head, request, *node, now) || self.reads_otherwise(state, request, *node)
+        };
+        (far && left == Left::Something) || nodes.iter().any(news)
+    }
+
+    /// The node was offline or cordoned when the workload was told why it has no place, and is not
+    /// any more: if there is another reason now, people should read that one.
+    fn reads_otherwise(&self, state: &Work, request: &Request, node: u32) -> bool {
+        let told = state.progress.unplaced.first().or(state.stuck.as_ref());
+        let named = told.and_then(|told| told.nodes.get(&self.nodes[at(node)].name));
+        let closed = self.closed_to(request, node);
+        let passing = [Reason::Liveness, Reason::Admin];
+        named.is_some_and(|named| {
+            passing.iter().any(|reason| named.contains(reason) && !closed.has(*reason))
+        })
     }
 
     /// Blocked workloads that want to be near this one are looked at again.

@@ -4,7 +4,7 @@ use super::invariant;
 use super::report::{MoveReport, PlaceReport, StopReport};
 use super::world::World;
 use crate::id::{Namespace, NodeName, PoolName, WorkloadKey};
-use crate::reconcile::{Decision, Event, Plan};
+use crate::reconcile::{Decision, Event, Plan, Revert};
 use crate::time::{Span, Timestamp};
 
 /// A loop that is not quiet after so many rounds at one instant never will be.
@@ -91,7 +91,7 @@ impl World {
                 None => self.progress.remove(&(pool.clone(), key)),
             };
         }
-        for (key, _, to) in plan.reverts {
+        for Revert { workload: key, good: to, .. } in plan.reverts {
             if let Some(head) = self.registry.revert(&key, to, self.now) {
                 self.observe(&Event::Workload(Box::new(head)));
             }

@@ -47,7 +47,7 @@ fn workloads() -> impl Strategy<Value = Vec<String>> {
     let one = (1u32..15, 0u64..2000, 16u32..2048, (rules, strategy, ports));
     prop::collection::vec(one, 1..6).prop_map(|all| {
         let text = |(number, (count, cpu, mib, (rules, strategy, ports)))| {
-            let comma = if rules.is_empty() { "" } else { "," };
+            let comma = if str::is_empty(rules) { "" } else { "," };
             format!(
                 r#""name":"w{number}","count":{count},"resources":{{"cpu":{cpu},"memory":"{mib}MiB"}},"ports":[{ports}],"placement":{{"strategy":"{strategy}"{comma}{rules}}}"#
             )

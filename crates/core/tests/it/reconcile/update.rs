@@ -2,6 +2,7 @@
 
 use expect_test::expect;
 use ostler_core::id::Version;
+use ostler_core::reconcile::Revert;
 
 use crate::fleet::Fleet;
 
@@ -109,7 +110,7 @@ fn a_version_that_fails_stops_rolling_and_asks_once_for_the_last_good_one() {
     assert_eq!(fleet.counts(), "n1 0, n2 2, n3 1");
     let key = "web".parse().expect("a key");
     let reverts: Vec<_> = fleet.plans.iter().flat_map(|plan| plan.reverts.clone()).collect();
-    assert_eq!(reverts, [(key, Version(2), Version(1))]);
+    assert_eq!(reverts, [Revert { workload: key, failed: Version(2), good: Version(1) }]);
     // The registry writes the old text again: what still runs of it is up to date as it is.
     fleet.decisions();
     fleet.put(WEB);
