@@ -99,7 +99,7 @@ impl Settings {
                 let path = format!("{section}.{key}");
                 let source = self.figment.find_metadata(&path).map(|metadata| {
                     let place = metadata.source.as_ref().map(ToString::to_string);
-                    place.map_or_else(|| metadata.name.to_string(), |place| place)
+                    place.unwrap_or_else(|| metadata.name.to_string())
                 });
                 let text = serde_json::to_string(&value).unwrap_or_default();
                 let source = source.filter(|_| origin).map(|source| format!("    # {source}"));

@@ -51,3 +51,50 @@ fn problems(settings: &Settings) -> Vec<String> {
 /// The sections that there are.
 const SECTIONS: [&str; 7] =
     ["bus", "gateway", "registry", "scheduler", "metrics", "executor", "telemetry"];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// `deploy/ostler.toml` with every commented setting taken in.
+    fn all_settings() -> toml::Table {
+        let text = include_str!("../../../../deploy/ostler.toml");
+        let taken_in = text.lines().map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest,
+            _ => line,
+        });
+        taken_in.collect::<Vec<_>>().join("\n").parse().expect("the file is TOML")
+    }
+
+    fn check<T>(section: &str, optional: &[&str])
+    where
+        T: Default + PartialEq + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+    {
+        let mut table = all_settings()[section].as_table().expect("a section").clone();
+        let defaults = toml::Table::try_from(T::default()).expect("settings are a table");
+        let known: BTreeSet<&str> =
+            defaults.keys().map(String::as_str).chain(optional.iter().copied()).collect();
+        let named: BTreeSet<&str> = table.keys().map(String::as_str).collect();
+        assert_eq!(named, known, "[{section}] names every setting");
+        for name in optional {
+            table.remove(*name);
+        }
+        let read: T = table.try_into().expect("every setting can be read");
+        assert_eq!(read, T::default(), "[{section}] shows the defaults");
+    }
+
+    #[test]
+    fn the_deployed_file_names_every_setting_with_its_default() {
+        check::<ostler_bus::Config>("bus", &["credentials", "ca"]);
+        check::<ostler_registry::Config>("registry", &[]);
+        check::<ostler_scheduler::Config>("scheduler", &[]);
+        check::<ostler_gateway::Config>("gateway", &[]);
+        check::<ostler_metrics::Config>("metrics", &[]);
+        check::<ostler_executor::Config>("executor", &["name", "hardware", "data_dir"]);
+        check::<ostler_service::telemetry::Config>("telemetry", &[]);
+        let sections: Vec<String> = all_settings().keys().cloned().collect();
+        assert!(sections.iter().all(|name| SECTIONS.contains(&name.as_str())), "{sections:?}");
+    }
+}
