@@ -35,8 +35,6 @@ impl Engine {
         }
         if counts {
             self.tally(work, node, Tally::More);
-        } else {
-            self.nodes[at(node)].kept += 1;
         }
         index
     }

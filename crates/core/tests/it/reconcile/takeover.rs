@@ -60,3 +60,21 @@ fn a_report_from_before_an_instance_was_named_does_not_end_it() {
     fleet.tell(Event::Report("n1".parse().expect("a name"), Box::new(old)));
     assert_eq!(fleet.engine.plan(fleet.now), Plan::default());
 }
+
+#[test]
+fn a_node_that_returns_to_a_new_leader_is_settled_and_takes_work_again() {
+    let mut fleet = Fleet::new("n1\nn2");
+    fleet.put(r#""name":"web","count":2,"placement":{"strategy":"first_fit"}"#);
+    fleet.advance(10);
+    fleet.lose("n1");
+    fleet.settle();
+    for reverse in [Reverse::Yes, Reverse::No] {
+        let mut next = fleet.takeover(reverse);
+        next.find("n1");
+        next.settle();
+        assert_eq!(next.counts(), "n1 0, n2 2");
+        next.put(r#""name":"db","placement":{"node":"n1"}"#);
+        next.settle();
+        assert_eq!(next.counts(), "n1 1, n2 2");
+    }
+}
