@@ -41,13 +41,6 @@ pub(crate) fn of_pool(pool: &PoolName, kind: &str, details: &[(&str, String)]) -
     event
 }
 
-/// A deleted workload of which nothing is left.
-pub(crate) fn ended(pool: &PoolName, workload: &WorkloadKey) -> pb::Event {
-    let mut event = of_pool(pool, "workload.ended", &[]);
-    name(&mut event, workload);
-    event
-}
-
 /// The kind of event that a decision becomes.
 pub(crate) const fn kind(decision: &Decision) -> &'static str {
     match decision {

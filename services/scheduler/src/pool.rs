@@ -215,7 +215,7 @@ impl Throne {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         loop {
             if let Some(row) = self.reign.plan(self.now()) {
-                // The pen takes two rows, and no more are planned ahead.
+                // The pen is free; where it was laid down, it says so.
                 self.pen.rows.send(row).await.ok();
             }
             let due = self.until_due();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use ostler_bus::WatchEvent;
 use ostler_core::id::{NodeName, PoolName, Revision, Term, Version, WorkloadKey};
 use ostler_core::node::Heartbeat;
-use ostler_core::reconcile::{Engine, Event};
+use ostler_core::reconcile::{Engine, Event, Revert};
 use ostler_core::time::Timestamp;
 use ostler_schemas::pb;
 use tracing::{debug, error};
@@ -72,8 +72,8 @@ pub(crate) struct Reign {
     dirty: bool,
     /// The last plan left some for the next.
     more: bool,
-    /// Rows that the pen has.
-    in_flight: usize,
+    /// The pen has a row.
+    writing: bool,
 }
 
 impl Reign {
@@ -95,7 +95,7 @@ impl Reign {
             unplaced: BTreeMap::new(),
             dirty: true,
             more: false,
-            in_flight: 0,
+            writing: false,
         };
         reign.metrics.reign(Some(term));
         reign.metrics.unplaced(0);
@@ -139,11 +139,10 @@ impl Reign {
         }
     }
 
-    /// What is to be written now, if anything: nothing while the pen is busy, except that the next
-    /// part of a large plan is made while the one before is written.
+    /// What is to be written now, if anything. Nothing while the pen is busy: that a node's manifest
+    /// is committed is said of the picture as it stands, so nothing may be added to it meanwhile.
     pub fn plan(&mut self, now: Timestamp) -> Option<Row> {
-        let free = self.in_flight == 0 || (self.more && self.in_flight == 1);
-        if !free || !(self.dirty || self.more) {
+        if self.writing || !(self.dirty || self.more) {
             return None;
         }
         let began = ostler_service::clock::instant();
@@ -160,7 +159,7 @@ impl Reign {
             pool = %self.pool, messages = row.items.len(),
             decisions = row.aftermath.decisions.len(), "a plan is to be written"
         );
-        self.in_flight += 1;
+        self.writing = true;
         Some(row)
     }
 
@@ -212,17 +211,16 @@ impl Reign {
     }
 
     fn on_row(&mut self, aftermath: Aftermath) -> Vec<Effect> {
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.writing = false;
         // What was heard meanwhile may only count now that the orders it is about are committed.
         self.dirty = true;
-        let Aftermath { decisions, reverts, ended } = aftermath;
+        let Aftermath { decisions, reverts } = aftermath;
         for decision in &decisions {
             self.metrics.decided(history::kind(decision));
         }
         let told = history::events(&self.pool, &decisions).into_iter();
-        let ended = ended.iter().map(|workload| history::ended(&self.pool, workload));
-        let told = told.chain(ended).map(|event| Effect::Emit(Box::new(event)));
-        let back = |(workload, good, failed)| Effect::RollBack(workload, good, failed);
+        let told = told.map(|event| Effect::Emit(Box::new(event)));
+        let back = |Revert { workload, failed, good }| Effect::RollBack(workload, good, failed);
         told.chain(reverts.into_iter().map(back)).collect()
     }
 

@@ -7,9 +7,9 @@
 use std::collections::BTreeSet;
 
 use ostler_core::command::Outcome;
-use ostler_core::id::{NodeName, Version, WorkloadKey};
+use ostler_core::id::{NodeName, WorkloadKey};
 use ostler_core::instance::Manifest;
-use ostler_core::reconcile::{Decision, Engine, Plan, Progress};
+use ostler_core::reconcile::{Decision, Engine, Plan, Progress, Revert};
 
 /// One write.
 #[derive(Debug, Clone)]
@@ -28,9 +28,7 @@ pub(crate) struct Aftermath {
     /// What was decided, for history.
     pub decisions: Vec<Decision>,
     /// Workloads that are to be set back: which, to which version, from which.
-    pub reverts: Vec<(WorkloadKey, Version, Version)>,
-    /// Deleted workloads of which nothing is left.
-    pub ended: Vec<WorkloadKey>,
+    pub reverts: Vec<Revert>,
 }
 
 /// What one plan writes, in order.
@@ -58,14 +56,15 @@ impl Row {
         let items = plan.progress.iter().map(progress);
         let items = items.chain(urgent.into_iter().map(manifest)).chain(outcomes);
         let items = items.chain(others.into_iter().map(manifest)).collect();
-        let Plan { decisions, reverts, ended, .. } = plan;
-        Self { items, aftermath: Aftermath { decisions, reverts, ended } }
+        // That a deleted workload has ended the registry sees by itself: nothing of it is left.
+        let Plan { decisions, reverts, .. } = plan;
+        Self { items, aftermath: Aftermath { decisions, reverts } }
     }
 
     /// Whether there is nothing to write and nothing to do.
     pub fn is_empty(&self) -> bool {
-        let Aftermath { decisions, reverts, ended } = &self.aftermath;
-        self.items.is_empty() && decisions.is_empty() && reverts.is_empty() && ended.is_empty()
+        let Aftermath { decisions, reverts } = &self.aftermath;
+        self.items.is_empty() && decisions.is_empty() && reverts.is_empty()
     }
 }
 

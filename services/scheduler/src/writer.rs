@@ -18,8 +18,8 @@ use tracing::warn;
 use crate::metrics::PoolMetrics;
 use crate::row::{Aftermath, Item, Row};
 
-/// Rows that may wait for the pen, the one that is being written not counted.
-const WAITING: usize = 2;
+/// Rows that may wait for the pen: the leader plans no more while it is busy.
+const WAITING: usize = 1;
 /// How long to wait before the server is asked again.
 const PAUSE: Duration = Duration::from_millis(200);
 
