@@ -28,8 +28,8 @@ async fn a_broken_version_stops_rolling_and_goes_back() {
     let fleet = Fleet::start().await;
     fleet.put(&web(3)).await;
     fleet.until_ready("web", 3).await;
-    eventually("version 1 is known to be good", || async {
-        fleet.get("/v1/workloads/default/web").await["status"]["updating"] == false
+    eventually("version 1 has proven itself", || async {
+        fleet.instances("web").await.iter().all(|item| item["proven"] == true)
     })
     .await;
     let mut broken = web(3);
