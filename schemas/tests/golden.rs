@@ -53,10 +53,7 @@ fn manifest() -> Manifest {
 
 #[test]
 fn a_manifest_has_these_bytes() {
-    check(
-        &manifest(),
-        &expect![[""]],
-    );
+    check(&manifest(), &expect![[""]]);
 }
 
 #[test]
@@ -83,10 +80,7 @@ fn a_report_has_these_bytes() {
         applied: Revision(812),
         statuses: vec![status],
     };
-    check(
-        &report,
-        &expect![[""]],
-    );
+    check(&report, &expect![[""]]);
 }
 
 #[test]
@@ -100,10 +94,7 @@ fn a_heartbeat_has_these_bytes() {
         instances: 7,
         clock: Timestamp::from_millis(1_700_000_000_000),
     };
-    check(
-        &beat,
-        &expect![[""]],
-    );
+    check(&beat, &expect![[""]]);
 }
 
 /// A workload in which nothing has its default.
@@ -132,7 +123,10 @@ fn an_absent_field_takes_the_same_default_in_both_forms() {
     let bare = pb::WorkloadSpec {
         name: "web".to_owned(),
         driver: "process".to_owned(),
-        process: Some(pb::ProcessSection { command: vec!["true".to_owned()], ..Default::default() }),
+        process: Some(pb::ProcessSection {
+            command: vec!["true".to_owned()],
+            ..Default::default()
+        }),
         ..Default::default()
     };
     assert_eq!(Workload::try_from(bare).expect("a workload"), by_json);

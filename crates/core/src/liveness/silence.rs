@@ -91,9 +91,7 @@ impl Silence {
 
     /// Whether a beat needs no second look: it is recorded as online and nothing else is pending.
     pub(super) fn is_well(&self) -> bool {
-        self.recorded == Liveness::Online
-            && self.counted == Standing::Beating
-            && self.due.is_some()
+        self.recorded == Liveness::Online && self.counted == Standing::Beating && self.due.is_some()
     }
 
     /// How it counts among the nodes of its server.
