@@ -53,7 +53,12 @@ fn manifest() -> Manifest {
 
 #[test]
 fn a_manifest_has_these_bytes() {
-    check(&manifest(), &expect![[""]]);
+    check(
+        &manifest(),
+        &expect![
+            "0880d095ffbc31100318ac0622650a0764656661756c74120377656218042220abababababababababababababababababababababababababababababababab2a0808fa01108080802030323a250a0a0123456789abcdef01231007180120022801320c0a046874747010a19c01180238bb3f"
+        ],
+    );
 }
 
 #[test]
@@ -80,7 +85,12 @@ fn a_report_has_these_bytes() {
         applied: Revision(812),
         statuses: vec![status],
     };
-    check(&report, &expect![[""]]);
+    check(
+        &report,
+        &expect![
+            "08021080d095ffbc31180320ac062a390a0a0123456789abcdef01231002180928013081d095ffbc313880d095ffbc3140034a020801520869742062726f6b6558e7246004680c7022"
+        ],
+    );
 }
 
 #[test]
@@ -94,7 +104,12 @@ fn a_heartbeat_has_these_bytes() {
         instances: 7,
         clock: Timestamp::from_millis(1_700_000_000_000),
     };
-    check(&beat, &expect![[""]]);
+    check(
+        &beat,
+        &expect![
+            "0a066e6f64652d31100218ac062210087810808080800418808080802020052a040c08ac0230073880d095ffbc31"
+        ],
+    );
 }
 
 /// A workload in which nothing has its default.
