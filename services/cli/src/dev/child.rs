@@ -46,10 +46,10 @@ fn pid(raw: u32) -> Option<Pid> {
 pub async fn stop(child: &mut Child, grace: Duration) {
     let Some(id) = child.id().and_then(pid) else { return };
     // It may have ended meanwhile, which is what is wanted.
-    drop(kill_process(id, Signal::TERM));
+    kill_process(id, Signal::TERM).ok();
     if tokio::time::timeout(grace, child.wait()).await.is_err() {
         tracing::warn!(pid = id.as_raw_nonzero().get(), "a child did not end in time, killing it");
-        drop(child.kill().await);
+        child.kill().await.ok();
     }
 }
 
