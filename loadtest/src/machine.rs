@@ -16,11 +16,14 @@ pub struct Machine {
     pub kernel: String,
     /// Our version.
     pub version: &'static str,
-    /// The commit of the folder it is run in; `-dirty` when something is not committed.
+    /// The commit of the folder it was built from, now; `-dirty` when something is not committed.
     pub commit: String,
     /// `release`, or `debug`: figures of a debug build mean nothing.
     pub build: &'static str,
 }
+
+/// Where we were built.
+const SOURCE: &str = env!("CARGO_MANIFEST_DIR");
 
 impl Machine {
     /// This machine.
@@ -31,7 +34,7 @@ impl Machine {
             memory_mib: kib("/proc/meminfo", "MemTotal").unwrap_or_default() / 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             version: env!("CARGO_PKG_VERSION"),
-            commit: output("git", &["describe", "--always", "--dirty"]),
+            commit: output("git", &["-C", SOURCE, "describe", "--always", "--dirty"]),
             build: if cfg!(debug_assertions) { "debug" } else { "release" },
         }
     }

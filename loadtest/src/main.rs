@@ -7,9 +7,14 @@ mod report;
 mod scenario;
 
 use clap::Parser as _;
+use ostler_service::telemetry;
 
 fn main() -> anyhow::Result<()> {
     let args = args::Args::parse();
+    if !matches!(args.scenario, args::Scenario::Serve(_)) {
+        let filter = "warn,async_nats=error".to_owned();
+        telemetry::start(&telemetry::Config { filter, ..telemetry::Config::default() });
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(scenario::run(args))
 }

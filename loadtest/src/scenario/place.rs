@@ -68,11 +68,13 @@ async fn run(args: &Args, fleet: &Fleet, report: &mut Report) -> anyhow::Result<
 }
 
 fn tell(args: &Args, reached: &Reached, report: &mut Report) {
-    let last = reached.last.as_secs_f64().max(f64::MIN_POSITIVE);
+    let last = reached.share(1.0).as_secs_f64().max(f64::MIN_POSITIVE);
     report.figure("instances per second", f64::from(args.instances) / last, "/s");
-    report.took("first running after", reached.first);
-    report.took("half of them running after", reached.half);
-    report.took("last running after", reached.last);
+    for (name, share) in
+        [("first", 0.0), ("10 %", 0.1), ("50 %", 0.5), ("90 %", 0.9), ("99 %", 0.99), ("last", 1.0)]
+    {
+        report.took(&format!("running after, {name}"), reached.share(share));
+    }
 }
 
 /// What the scheduler itself measured.

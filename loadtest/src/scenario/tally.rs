@@ -29,14 +29,25 @@ pub struct Goal {
 }
 
 /// When it was reached.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Reached {
-    /// The first report that brought it nearer.
-    pub first: Duration,
-    /// Half of the way.
-    pub half: Duration,
-    /// All of it.
-    pub last: Duration,
+    /// When each report came that brought it nearer, and by how many.
+    pub steps: Vec<(Duration, u32)>,
+}
+
+impl Reached {
+    /// When this share of the way was made.
+    pub fn share(&self, share: f64) -> Duration {
+        let all: f64 = self.steps.iter().map(|(_, by)| f64::from(*by)).sum();
+        let mut made = 0.0;
+        for (at, by) in &self.steps {
+            made += f64::from(*by);
+            if made >= share * all {
+                return *at;
+            }
+        }
+        Duration::ZERO
+    }
 }
 
 impl Tally {
@@ -55,20 +66,16 @@ impl Tally {
 
     /// Waits until exactly so many run.
     pub async fn until(&mut self, goal: Goal, bar: &ProgressBar) -> anyhow::Result<Reached> {
-        let from = self.running;
         let mut reached = Reached::default();
         let left = goal.within.saturating_sub(clock::since(goal.began));
         let counting = async {
             while self.running != goal.running {
+                let before = self.running;
                 let Some(event) = self.watch.next().await else { bail!("the program stops") };
                 self.hear(event)?;
-                let now = clock::since(goal.began);
-                if reached.first.is_zero() && self.running != from {
-                    reached.first = now;
-                }
-                let way = from.abs_diff(self.running);
-                if reached.half.is_zero() && way >= from.abs_diff(goal.running) / 2 {
-                    reached.half = now;
+                if self.running != before {
+                    let step = (clock::since(goal.began), self.running.abs_diff(before));
+                    reached.steps.push(step);
                 }
                 bar.set_position(self.running.into());
             }
@@ -80,7 +87,6 @@ impl Tally {
                 bail!("{} instead of {} run after {:?}", self.running, goal.running, goal.within)
             }
         }
-        reached.last = clock::since(goal.began);
         Ok(reached)
     }
 
