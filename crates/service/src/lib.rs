@@ -1,5 +1,6 @@
 //! How each program starts, stops and reports: settings, telemetry, tasks, health, the one clock.
 
+pub mod chain;
 pub mod clock;
 pub mod config;
 pub mod health;
@@ -7,6 +8,7 @@ pub mod program;
 pub mod tasks;
 pub mod telemetry;
 
+pub use chain::Chain;
 pub use health::Health;
 pub use program::Program;
 pub use tasks::Tasks;

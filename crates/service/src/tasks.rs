@@ -1,6 +1,6 @@
 //! Tasks that are waited for: the only place that spawns.
 
-use std::fmt;
+use std::error::Error;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
+
+use crate::chain::Chain;
 
 /// The tasks of one program. Cheap to clone; all clones are the same set.
 #[derive(Clone, Debug)]
@@ -65,14 +67,16 @@ impl Tasks {
     pub fn spawn<F, E>(&self, name: &'static str, task: F)
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
-        E: fmt::Display + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
     {
         let guard = Guard(self.stop.clone());
         let failure = Arc::clone(&self.failure);
         self.tracker.spawn(async move {
             let _guard = guard;
             if let Err(cause) = task.await {
-                error!(task = name, error = %cause, "task {name} failed, stopping");
+                let cause: Box<dyn Error + Send + Sync> = cause.into();
+                let cause = Chain(cause.as_ref()).to_string();
+                error!(task = name, error = cause, "task {name} failed, stopping");
                 let mut failure = failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 failure.get_or_insert_with(|| format!("{name}: {cause}"));
             }

@@ -1,9 +1,11 @@
 //! What went wrong, as an exit code and a text that says what to do.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::process::ExitCode;
 
 use ostler_schemas::problem::{Code, Problem};
+use ostler_service::Chain;
 
 /// Why a command did not do what was asked. The codes are documented in `ostler --help`.
 #[derive(Debug)]
@@ -18,6 +20,11 @@ impl Failure {
     /// It was tried and did not succeed.
     pub fn failed(text: impl Display) -> Self {
         Self { code: 1, text: text.to_string() }
+    }
+
+    /// It was tried and did not succeed, for a cause that has causes.
+    pub fn caused(error: impl Error + 'static) -> Self {
+        Self::failed(Chain(&error))
     }
 
     /// It was asked for in a way that makes no sense.

@@ -102,23 +102,23 @@ pub async fn run(part: &Part, layout: &Layout, program: &Program) -> Result<(), 
     match part {
         Part::Registry => {
             let config = all.section("registry").map_err(Failure::failed)?;
-            ostler_registry::run(config, bus, program).await.map_err(Failure::failed)
+            ostler_registry::run(config, bus, program).await.map_err(Failure::caused)
         }
         Part::Scheduler(_) => {
             let config = all.section("scheduler").map_err(Failure::failed)?;
-            ostler_scheduler::run(config, bus, program).await.map_err(Failure::failed)
+            ostler_scheduler::run(config, bus, program).await.map_err(Failure::caused)
         }
         Part::Gateway => {
             let config = all.section("gateway").map_err(Failure::failed)?;
-            ostler_gateway::run(config, bus, program).await.map_err(Failure::failed)
+            ostler_gateway::run(config, bus, program).await.map_err(Failure::caused)
         }
         Part::Metrics => {
             let config = all.section("metrics").map_err(Failure::failed)?;
-            ostler_metrics::run(config, bus, program).await.map_err(Failure::failed)
+            ostler_metrics::run(config, bus, program).await.map_err(Failure::caused)
         }
         Part::Executor(_) => {
             let config = all.section("executor").map_err(Failure::failed)?;
-            ostler_executor::run(config, bus, program).await.map_err(Failure::failed)
+            ostler_executor::run(config, bus, program).await.map_err(Failure::caused)
         }
     }
 }
@@ -128,5 +128,5 @@ pub async fn clean(layout: &Layout, node: &str) -> Result<usize, Failure> {
     let node: NodeName = node.parse().map_err(Failure::usage)?;
     let all = settings::of_node(layout, &node)?;
     let config = all.section("executor").map_err(Failure::failed)?;
-    ostler_executor::clean(&config).await.map_err(Failure::failed)
+    ostler_executor::clean(&config).await.map_err(Failure::caused)
 }
