@@ -53,6 +53,8 @@ use picture::{Instance, NodeState, Orders, Text, Work};
 pub struct Engine {
     pool: PoolName,
     settings: Settings,
+    /// Which life of the fleet its manifests are written in.
+    incarnation: u64,
     id_source: IdSource,
     nodes: Vec<NodeState>,
     node_names: BTreeMap<NodeName, u32>,
@@ -94,6 +96,7 @@ impl Engine {
         Self {
             pool,
             settings,
+            incarnation: 0,
             id_source: IdSource::new(id_seed),
             nodes: Vec::new(),
             node_names: BTreeMap::new(),
@@ -118,12 +121,23 @@ impl Engine {
         }
     }
 
+    /// The same engine in this life of the fleet: what executors say to have applied in an earlier
+    /// one counts no more, once they were written a manifest in this one.
+    #[must_use]
+    pub fn in_life(self, incarnation: u64) -> Self {
+        Self { incarnation, ..self }
+    }
+
     /// The node's manifest as it now stands here was committed at this term and revision.
     pub fn committed(&mut self, node: &NodeName, term: Term, revision: Revision) {
         let Some(node) = self.node_names.get(node) else { return };
         let state = &mut self.nodes[picture::at(*node)];
         state.manifest_known = true;
         state.early = None;
+        if state.incarnation < self.incarnation {
+            state.incarnation = self.incarnation;
+            state.applied = (Term(0), Revision(0));
+        }
         for index in &state.entries {
             let instance = &mut self.instances[picture::at(*index)];
             instance.committed.get_or_insert((term, revision));

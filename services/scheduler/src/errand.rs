@@ -35,7 +35,7 @@ pub(crate) async fn roll_back(
                 info!(workload = %workload, "{workload} goes back from {failed} to {good}");
                 return;
             }
-            Err(problem) if matches!(problem.code, Code::Unavailable | Code::Timeout) => {}
+            Err(problem) if comes_to_pass(problem.code) => {}
             Err(problem) => {
                 warn!(workload = %workload, error = %problem, "{workload} is not set back");
                 return;
@@ -46,6 +46,11 @@ pub(crate) async fn roll_back(
             () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST),
         }
     }
+}
+
+/// Asked again, it may be answered: nobody was there, or somebody changed the workload meanwhile.
+const fn comes_to_pass(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::Timeout | Code::RevisionMismatch)
 }
 
 /// Asks a node to read its manifest again.

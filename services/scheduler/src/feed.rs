@@ -81,9 +81,11 @@ pub(crate) enum FeedError {
 pub(crate) struct Feed {
     bus: Bus,
     pool: PoolName,
-    queue: mpsc::Receiver<Heard>,
-    sender: mpsc::Sender<Heard>,
-    watches: Vec<(Source, DropGuard)>,
+    queue: mpsc::Receiver<(u64, Heard)>,
+    sender: mpsc::Sender<(u64, Heard)>,
+    /// Those that were not ended, each with its number: what others still told counts no more.
+    watches: Vec<(Source, u64, DropGuard)>,
+    begun: u64,
     _beats: DropGuard,
 }
 
@@ -93,7 +95,8 @@ impl Feed {
         let (sender, queue) = mpsc::channel(QUEUE);
         let beats = hear_beats(bus, sender.clone()).await?;
         let (bus, pool) = (bus.clone(), pool.clone());
-        let mut feed = Self { bus, pool, queue, sender, watches: Vec::new(), _beats: beats };
+        let mut feed =
+            Self { bus, pool, queue, sender, watches: Vec::new(), begun: 0, _beats: beats };
         for source in Source::ALL {
             feed.begin(source).await?;
         }
@@ -102,12 +105,30 @@ impl Feed {
 
     /// The next message. `None` when the program stops.
     pub async fn next(&mut self) -> Option<Heard> {
-        self.queue.recv().await
+        loop {
+            let (watch, heard) = self.queue.recv().await?;
+            if self.counts(watch, &heard) {
+                return Some(heard);
+            }
+        }
     }
 
     /// The next message if one waits.
     pub fn waiting(&mut self) -> Option<Heard> {
-        self.queue.try_recv().ok()
+        loop {
+            let (watch, heard) = self.queue.try_recv().ok()?;
+            if self.counts(watch, &heard) {
+                return Some(heard);
+            }
+        }
+    }
+
+    /// Whether it is of a watch in force: that an earlier one had caught up says nothing.
+    fn counts(&self, watch: u64, heard: &Heard) -> bool {
+        match heard {
+            Heard::Told(..) => self.watches.iter().any(|(_, number, _)| *number == watch),
+            Heard::Beat(_) => true,
+        }
     }
 
     /// How many messages wait.
@@ -117,7 +138,7 @@ impl Feed {
 
     /// Ends one watch: a leader need not hear what it writes itself.
     pub fn end(&mut self, source: Source) {
-        self.watches.retain(|(each, _)| *each != source);
+        self.watches.retain(|(each, ..)| *each != source);
     }
 
     /// Begins one watch, anew if it is there: everything is told again.
@@ -126,12 +147,14 @@ impl Feed {
         let watch = self.bus.watch(&source.bucket(&self.pool)).await;
         let mut watch = watch.map_err(|error| FeedError::Watch(source.as_str(), error))?;
         let stop = CancellationToken::new();
-        self.watches.push((source, stop.clone().drop_guard()));
+        self.begun += 1;
+        let number = self.begun;
+        self.watches.push((source, number, stop.clone().drop_guard()));
         let sender = self.sender.clone();
         self.bus.program().tasks.spawn_brief(async move {
             let told = async {
                 while let Some(event) = watch.next().await {
-                    if sender.send(Heard::Told(source, event)).await.is_err() {
+                    if sender.send((number, Heard::Told(source, event))).await.is_err() {
                         break;
                     }
                 }
@@ -145,7 +168,7 @@ impl Feed {
     }
 }
 
-async fn hear_beats(bus: &Bus, sender: mpsc::Sender<Heard>) -> Result<DropGuard, FeedError> {
+async fn hear_beats(bus: &Bus, sender: mpsc::Sender<(u64, Heard)>) -> Result<DropGuard, FeedError> {
     let mut beats = bus.subscribe::<HeartbeatOf>(None).await.map_err(FeedError::Beats)?;
     let stop = CancellationToken::new();
     let guard = stop.clone().drop_guard();
@@ -155,7 +178,7 @@ async fn hear_beats(bus: &Bus, sender: mpsc::Sender<Heard>) -> Result<DropGuard,
                 // What does not decode is counted by the bus; a beat says what its subject says.
                 let beat = message.ok().filter(|(of, beat)| of.0 == beat.node);
                 let Some((_, beat)) = beat else { continue };
-                if sender.send(Heard::Beat(beat)).await.is_err() {
+                if sender.send((0, Heard::Beat(beat))).await.is_err() {
                     break;
                 }
             }

@@ -38,6 +38,8 @@ pub(crate) struct Reader {
     strangers: BTreeSet<NodeName>,
     /// Nodes of ours that are away and whose own lease was not seen to be gone yet.
     away: BTreeSet<NodeName>,
+    /// The last of them that was looked for.
+    looked_for: Option<NodeName>,
     /// While a watch begins anew: what it has not told again.
     untold_workloads: Option<BTreeSet<WorkloadKey>>,
     untold_nodes: Option<BTreeSet<NodeName>>,
@@ -52,6 +54,7 @@ impl Reader {
             nodes: BTreeSet::new(),
             strangers: BTreeSet::new(),
             away: BTreeSet::new(),
+            looked_for: None,
             untold_workloads: None,
             untold_nodes: None,
         }
@@ -99,14 +102,24 @@ impl Reader {
         self.strangers.contains(node)
     }
 
+    /// Whether a node of this pool has a record.
+    pub fn knows(&self, node: &NodeName) -> bool {
+        self.nodes.contains(node)
+    }
+
     /// The pool's workloads.
     pub fn workloads(&self) -> impl Iterator<Item = &WorkloadKey> {
         self.workloads.iter()
     }
 
-    /// Nodes whose own lease is to be looked for: at most so many, those told of first.
-    pub fn away(&self, at_most: usize) -> Vec<NodeName> {
-        self.away.iter().take(at_most).cloned().collect()
+    /// Nodes whose own lease is to be looked for: at most so many, others each time.
+    pub fn away(&mut self, at_most: usize) -> Vec<NodeName> {
+        let last = self.looked_for.as_ref();
+        let rest = self.away.iter().filter(|node| Some(*node) > last);
+        let again = self.away.iter().filter(|node| Some(*node) <= last);
+        let next: Vec<NodeName> = rest.chain(again).take(at_most).cloned().collect();
+        self.looked_for = next.last().cloned();
+        next
     }
 
     /// The node's own lease is gone; false if the node came back meanwhile.
@@ -119,7 +132,8 @@ impl Reader {
         if let Some(untold) = &mut self.untold_workloads {
             untold.remove(&key);
         }
-        if head.spec.pool != self.pool {
+        // One that went to another pool has to end here.
+        if head.spec.pool != self.pool && !self.workloads.contains(&key) {
             return None;
         }
         self.workloads.insert(key);
@@ -218,5 +232,46 @@ fn on_placement(key: &str, value: &[u8]) -> Result<Option<Event>, WireError> {
             Ok(Some(Event::Outcomes(outcomes)))
         }
         Some(PlacementKey::Term) | None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ostler_core::id::{Generation, SpecHash, Version};
+    use ostler_core::time::Timestamp;
+
+    fn head(pool: &str) -> Head {
+        let text = format!("name = \"web\"\ndriver = \"sim\"\npool = \"{pool}\"");
+        Head {
+            spec: ostler_core::workload::from_toml(&text).expect("it is right"),
+            version: Version(1),
+            compatible_since: Version(1),
+            spec_hash: SpecHash([0; 32]),
+            restart_generation: Generation(0),
+            reload_generation: Generation(0),
+            stopped: false,
+            deleted: false,
+            purge: false,
+            updated_at: Timestamp::default(),
+            op_id: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_workload_that_goes_to_another_pool_is_told_to_the_one_it_leaves() {
+        let mut reader = Reader::new(PoolName::default());
+        assert_eq!(reader.on_head(head("edge")), None, "it was never ours");
+        assert!(reader.on_head(head("default")).is_some());
+        assert!(reader.on_head(head("edge")).is_some());
+    }
+
+    #[test]
+    fn leases_that_stay_do_not_keep_others_from_being_looked_for() {
+        let mut reader = Reader::new(PoolName::default());
+        reader.away = ["n1", "n2", "n3"].map(|name| name.parse().expect("a name")).into();
+        let mut looked = || reader.away(2).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(looked(), ["n1", "n2"]);
+        assert_eq!(looked(), ["n3", "n1"]);
     }
 }

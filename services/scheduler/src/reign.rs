@@ -191,7 +191,7 @@ impl Reign {
     }
 
     fn on_beat(&mut self, beat: Heartbeat, now: Timestamp) -> Vec<Effect> {
-        if self.reader.is_stranger(&beat.node) {
+        if !self.reader.knows(&beat.node) {
             return Vec::new();
         }
         let verdict = self.beats.hear(&beat, now);

@@ -4,6 +4,7 @@
 //! the placements were heard, so whoever led before can write nothing any more, and nothing that it
 //! wrote was missed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ostler_bus::provision::ProvisionError;
@@ -20,7 +21,7 @@ use crate::reader::{Reader, Unreadable};
 use crate::reign::Reign;
 use crate::world::World;
 
-/// A watch that has not caught up for so long is begun anew.
+/// A watch that is behind and has told nothing for so long is begun anew.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a term is tried when others write.
 const TRIES: u32 = 8;
@@ -130,6 +131,8 @@ impl Herald<'_> {
     ) -> Result<(), TakeoverError> {
         let mut patience = tokio::time::interval(PATIENCE);
         patience.tick().await;
+        let heard = goals.iter().map(|(source, _)| (*source, world.told(*source)));
+        let mut told: BTreeMap<Source, u64> = heard.collect();
         loop {
             let late: Vec<Source> = goals
                 .iter()
@@ -142,7 +145,14 @@ impl Herald<'_> {
             tokio::select! {
                 () = self.lease.lost() => return Err(TakeoverError::LeaseLost),
                 heard = self.feed.next() => world.hear(heard.ok_or(TakeoverError::Stopped)?),
-                _ = patience.tick() => self.begin_anew(world, &late).await?,
+                _ = patience.tick() => {
+                    // One that is still being told a large pool is not begun again and again.
+                    let stuck = |source: &Source| {
+                        told.insert(*source, world.told(*source)) == Some(world.told(*source))
+                    };
+                    let stuck: Vec<Source> = late.into_iter().filter(stuck).collect();
+                    self.begin_anew(world, &stuck).await?;
+                }
             }
         }
     }
@@ -192,6 +202,7 @@ fn understand(
     let now = context.bus.pool_time();
     let seed = seed(pool, term.term);
     let mut engine = Engine::new(pool.clone(), context.config.settings(), seed);
+    engine = engine.in_life(term.incarnation);
     let mut reader = Reader::new(pool.clone());
     for source in Source::ALL {
         let values = world.bucket(source).into_iter().flat_map(|kept| kept.values());

@@ -14,6 +14,8 @@ use crate::feed::{Heard, Source};
 pub(crate) struct Kept {
     values: BTreeMap<String, Bytes>,
     seen: Revision,
+    /// How many messages were heard.
+    heard: u64,
     caught_up: bool,
     /// While a watch begins anew: keys that were not told again yet.
     untold: Option<BTreeSet<String>>,
@@ -21,6 +23,7 @@ pub(crate) struct Kept {
 
 impl Kept {
     fn hear(&mut self, event: WatchEvent) {
+        self.heard += 1;
         match event {
             WatchEvent::Put { key, value, revision, at: _ } => {
                 self.told(&key, revision);
@@ -82,7 +85,11 @@ impl World {
         match heard {
             Heard::Told(source, event) => self.bucket_mut(source).hear(event),
             Heard::Beat(beat) => {
-                self.beats.insert(beat.node.to_string(), beat);
+                // Of nodes only: anybody's beats would add up.
+                let node = beat.node.to_string();
+                if self.bucket(Source::Nodes).is_some_and(|kept| kept.value(&node).is_some()) {
+                    self.beats.insert(node, beat);
+                }
             }
         }
     }
@@ -105,6 +112,11 @@ impl World {
     /// Whether a watch has told everything up to this revision.
     pub fn reached(&self, source: Source, revision: Revision) -> bool {
         self.bucket(source).is_some_and(|kept| kept.reached(revision))
+    }
+
+    /// How many messages of a watch were heard.
+    pub fn told(&self, source: Source) -> u64 {
+        self.bucket(source).map_or(0, |kept| kept.heard)
     }
 
     /// Each node's last beat.

@@ -175,13 +175,17 @@ impl Writer {
         let began = ostler_service::clock::instant();
         let length = batch.len();
         let stored = Revision(self.after.0 + u64::try_from(length).expect("a batch is short"));
+        let mut doubt = false;
         loop {
             match self.bus.commit(&self.pool, batch.clone(), self.after).await {
                 Ok(_) => break,
                 Err(error) => {
                     warn!(pool = %self.pool, error = %error, "a batch was not confirmed");
+                    doubt |= matches!(error, CommitError::Unknown { .. });
                     match self.settle(&error, stored).await {
-                        Settled::Stored => break,
+                        Settled::Stored if doubt => break,
+                        // All tries were refused, so what is there is as long as ours, and is not.
+                        Settled::Stored => return Err(self.foreign(&error, stored)),
                         Settled::Absent => self.pause().await?,
                         Settled::Failed(failure) => return Err(failure),
                     }
@@ -199,19 +203,21 @@ impl Writer {
                 Ok((_, false)) => return Settled::Failed(Failure::Deposed),
                 Ok((last, true)) if last == stored => return Settled::Stored,
                 Ok((last, true)) if last == self.after => return Settled::Absent,
-                Ok((last, true)) => {
-                    tracing::error!(
-                        pool = %self.pool, after = self.after.0, last = last.0, error = %error,
-                        "somebody else wrote placements"
-                    );
-                    return Settled::Failed(Failure::Foreign);
-                }
+                Ok((last, true)) => return Settled::Failed(self.foreign(error, last)),
                 Err(error) => warn!(pool = %self.pool, error = %error, "cannot ask what is stored"),
             }
             if self.pause().await.is_err() {
                 return Settled::Failed(Failure::Deposed);
             }
         }
+    }
+
+    fn foreign(&self, error: &CommitError, last: Revision) -> Failure {
+        tracing::error!(
+            pool = %self.pool, after = self.after.0, last = last.0, error = %error,
+            "somebody else wrote placements"
+        );
+        Failure::Foreign
     }
 
     /// The last revision, and whether the term is still ours; the term is read last, so that what

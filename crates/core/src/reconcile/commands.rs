@@ -13,6 +13,8 @@ use super::why::Why;
 
 /// For how long outcomes are kept.
 const KEPT: Span = Span::from_secs(24 * 3600);
+/// A drain is ordered after the node's record says so; both have been heard by then.
+const TAKEN_BACK: Span = Span::from_secs(60);
 
 /// What became of an order for now.
 struct Answer(Verdict, String);
@@ -152,7 +154,7 @@ impl Engine {
     pub(super) fn follow_orders(&mut self, turn: &mut Turn) {
         for (id, command) in self.orders.running.clone() {
             let answer = match &command.order {
-                Order::Drain { node, .. } => self.follow_drain(node),
+                Order::Drain { node, .. } => self.follow_drain(node, turn.now.since(command.at)),
                 Order::Evacuate { node } => self.follow_evacuation(node),
                 Order::MoveInstance { instance, .. } => self.follow_move(*instance),
                 Order::StopInstance { .. }
@@ -189,13 +191,17 @@ impl Engine {
     }
 
     /// Done only when nothing of ours is left: every end was confirmed and its entry dropped.
-    fn follow_drain(&self, name: &NodeName) -> Answer {
+    /// Refused when the node is not being emptied `after` so long: the drain was taken back.
+    fn follow_drain(&self, name: &NodeName, after: Span) -> Answer {
         let Some(node) = self.node_names.get(name) else { return unknown_node(name) };
         let state = &self.nodes[at(*node)];
         match state.admin() {
             Admin::Draining | Admin::Maintenance if state.entries.is_empty() => Answer::done(),
             Admin::Draining | Admin::Maintenance => {
                 Answer::running(format!("{} left{}", state.entries.len(), self.immovable(*node)))
+            }
+            Admin::Active | Admin::Cordoned if after >= TAKEN_BACK => {
+                Answer::refused(format!("the drain of node `{name}` was taken back"))
             }
             Admin::Active | Admin::Cordoned => {
                 Answer::running(format!("node `{name}` is not draining"))

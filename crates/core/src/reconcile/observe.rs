@@ -98,7 +98,12 @@ impl Engine {
             state.lease_gone = false;
         }
         state.gone = false;
+        let was_emptying = state.emptying();
         let old = state.record.replace(node);
+        if was_emptying && !state.emptying() {
+            // The drain was taken back; the next one may have more time.
+            self.orders.forced.remove(&index);
+        }
         let new = state.record.as_ref().expect("just put there");
         let same = old.as_ref().is_some_and(|old| {
             old.facts == new.facts

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::head::Head;
 use crate::time::Timestamp;
 
-use super::picture::at;
+use super::picture::{Work, at};
 use super::slot::Unit;
 use super::why::Why;
 use super::{Decision, Engine, Plan};
@@ -147,10 +147,9 @@ impl Engine {
 
     fn end_workload(&mut self, work: u32, turn: &mut Turn) {
         let state = &mut self.works[at(work)];
-        state.progress = super::Progress::default();
-        state.head = None;
-        state.request = None;
-        let key = state.key.clone();
+        let (key, wake) = (state.key.clone(), state.wake);
+        // Versions count from 1 again in its next life: nothing of this one may be taken for that.
+        *state = Work { wake, ..Work::new(key.clone()) };
         self.systems.remove(&work);
         self.blocked.remove(&work);
         turn.plan.progress.insert(key.clone());

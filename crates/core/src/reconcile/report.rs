@@ -14,7 +14,9 @@ impl Engine {
         if report.epoch < state.epoch() {
             return;
         }
-        state.applied = (report.term, report.applied);
+        if report.incarnation >= state.incarnation {
+            state.applied = (report.term, report.applied);
+        }
         state.reports = state.reports.wrapping_add(1);
         let mark = state.reports;
         for status in &report.statuses {

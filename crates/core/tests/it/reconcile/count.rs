@@ -66,6 +66,22 @@ fn a_deleted_workload_is_forgotten_only_when_nothing_of_it_is_left() {
 }
 
 #[test]
+fn a_workload_created_again_under_an_old_name_runs_its_own_text() {
+    let mut fleet = Fleet::new("n1");
+    fleet.put(r#""name":"web""#);
+    fleet.settle();
+    fleet.change("web", |head| head.deleted = true);
+    fleet.settle();
+    fleet.change("web", |head| {
+        head.deleted = false;
+        head.spec_hash = ostler_core::id::SpecHash([9; 32]);
+    });
+    fleet.settle();
+    let manifest = fleet.engine.manifest(&"n1".parse().expect("a name")).expect("it runs");
+    assert_eq!(manifest.groups[0].spec, ostler_core::id::SpecHash([9; 32]));
+}
+
+#[test]
 fn a_stopped_workload_is_wanted_with_no_instances() {
     let mut fleet = Fleet::new("n1");
     fleet.put(r#""name":"web","count":2"#);

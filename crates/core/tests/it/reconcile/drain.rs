@@ -28,6 +28,27 @@ fn a_single_instance_is_replaced_before_it_is_stopped() {
 }
 
 #[test]
+fn a_forced_drain_that_was_taken_back_forces_nothing_later() {
+    let mut fleet = Fleet::new("n1\nn2");
+    fleet.put(r#""name":"web","placement":{"node":"n1"}"#);
+    fleet.advance(10);
+    fleet.executor("n1").slow_to_stop = true;
+    fleet.admin("n1", Admin::Draining);
+    let node = "n1".parse().expect("a name");
+    let forced = fleet.order(Order::Drain { node, force: true });
+    fleet.settle();
+    fleet.admin("n1", Admin::Active);
+    fleet.executor("n1").slow_to_stop = false;
+    fleet.advance(70);
+    assert_eq!(fleet.counts(), "n1 1, n2 0");
+    assert_eq!(fleet.outcome(&forced).verdict, Verdict::Refused);
+    let gentle = drain(&mut fleet, "n1");
+    fleet.advance(10);
+    assert_eq!(fleet.outcome(&gentle).verdict, Verdict::Running);
+    assert_eq!(fleet.counts(), "n1 1, n2 0");
+}
+
+#[test]
 fn a_drain_is_done_only_when_every_end_is_confirmed() {
     let mut fleet = Fleet::new("n1\nn2");
     fleet.put(r#""name":"web","count":2"#);

@@ -1,5 +1,7 @@
 //! A new leader knows only what is on the bus.
 
+use ostler_core::id::{Epoch, Revision, Term};
+use ostler_core::instance::Report;
 use ostler_core::reconcile::{Event, Plan};
 
 use crate::fleet::{Fleet, Reverse};
@@ -77,4 +79,18 @@ fn a_node_that_returns_to_a_new_leader_is_settled_and_takes_work_again() {
         next.settle();
         assert_eq!(next.counts(), "n1 1, n2 2");
     }
+}
+
+#[test]
+fn what_was_applied_in_an_earlier_life_of_the_fleet_ends_nothing_of_this_one() {
+    let mut fleet = Fleet::new("n1");
+    fleet.engine = fleet.engine.clone().in_life(7);
+    fleet.put(r#""name":"web""#);
+    let plan = fleet.engine.plan(fleet.now);
+    fleet.commit(plan);
+    let (term, applied) = (Term(1_000), Revision(1_000));
+    let report = Report { epoch: Epoch(9), incarnation: 6, term, applied, statuses: Vec::new() };
+    fleet.tell(Event::Report("n1".parse().expect("a name"), Box::new(report)));
+    assert_eq!(fleet.engine.plan(fleet.now), Plan::default());
+    assert_eq!(fleet.engine.instances().count(), 1);
 }
