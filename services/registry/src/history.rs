@@ -45,8 +45,15 @@ async fn fill(app: &Shared) {
         match begin_reading(app).await {
             Ok((position, reader)) => {
                 health.set(PART, Ok(()));
-                if let Err(cause) = go_on(app, position, reader, shared).await {
-                    debug!(error = %cause, "history begins anew: {cause}");
+                match go_on(app, position, reader, shared).await {
+                    Ok(()) => {}
+                    Err(cause @ AppendError::Moved(_)) => {
+                        debug!(error = %cause, "history begins anew: {cause}");
+                    }
+                    Err(cause @ AppendError::Sql(_)) => {
+                        warn!(error = %cause, "history is not filled, trying again: {cause}");
+                        health.set(PART, Err(cause.to_string()));
+                    }
                 }
             }
             Err(cause) => {

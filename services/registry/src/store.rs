@@ -53,6 +53,9 @@ pub struct Store {
 }
 
 const CONNECTIONS: u32 = 4;
+/// Of a text that is in an index so many characters are kept: an event that the database refuses
+/// would hold up all that follow.
+const LONGEST: usize = 600;
 
 impl Store {
     /// Opens `sqlite:<path>` (made where it is not there) or `postgres://…`, and brings it up to
@@ -177,21 +180,22 @@ fn insert(
 ) -> sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments> {
     let details = serde_json::to_string(&event.details).unwrap_or_default();
     let id = if event.id.is_empty() { format!("sequence-{sequence}") } else { event.id.clone() };
-    // PostgreSQL takes no NUL in a text.
+    // PostgreSQL takes no NUL in a text, and no more than 2,704 bytes in an index.
     let clean = |text: &str| text.replace('\0', "\u{fffd}");
+    let short = |text: &str| clean(text).chars().take(LONGEST).collect::<String>();
     sqlx::query(INSERT)
         .bind(signed(sequence.0))
-        .bind(clean(&id))
+        .bind(short(&id))
         .bind(clean(&event.time))
         .bind(clean(&event.source))
-        .bind(clean(&event.kind))
+        .bind(short(&event.kind))
         .bind(clean(&event.actor))
         .bind(clean(&event.trace_id))
         .bind(clean(&event.reason))
         .bind(clean(&event.namespace))
-        .bind(clean(&event.workload))
-        .bind(clean(&event.instance))
-        .bind(clean(&event.node))
+        .bind(short(&event.workload))
+        .bind(short(&event.instance))
+        .bind(short(&event.node))
         .bind(i64::from(event.version))
         .bind(details.replace("\\u0000", "\\ufffd"))
 }

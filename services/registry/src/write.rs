@@ -67,11 +67,14 @@ where
     K: Key,
     K::Value: Stamped,
 {
+    // What was there before a write of ours whose answer was lost.
+    let mut open = None;
     for _ in 0..TRIES {
         let entry = bus.get(&key).await.map_err(unread)?;
         let found = entry.as_ref().map_or(Revision(0), |entry| entry.revision);
         if let Some(entry) = entry.as_ref().filter(|entry| entry.value.op_id() == terms.op_id) {
-            return Ok(unchanged(entry));
+            let left = unchanged(entry);
+            return Ok(open.map_or(left.clone(), |before| Changed { before, wrote: true, ..left }));
         }
         if let Some(expected) = terms.if_revision
             && expected != found.0
@@ -88,7 +91,8 @@ where
                 return Ok(Changed { value, revision, before, wrote: true });
             }
             // Whether it was written shows when it is read again: by its operation id.
-            Err(WriteError::Conflict { .. } | WriteError::Unknown { .. }) => {}
+            Err(WriteError::Unknown { .. }) => open = Some(entry.map(|entry| entry.value)),
+            Err(WriteError::Conflict { .. }) => {}
             Err(refused @ WriteError::Refused { .. }) => return Err(unwritten(refused)),
         }
         let pause = rand::rng().random_range(PAUSE_MS);

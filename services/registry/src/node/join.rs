@@ -1,7 +1,7 @@
 //! Who may be a node: a hello proves a key, takes over a name, and begins a new epoch.
 
 use nkeys::KeyPair;
-use ostler_bus::Caller;
+use ostler_bus::{Caller, ReadError};
 use ostler_core::id::{Epoch, NodeName, PoolName};
 use ostler_core::node::{Facts, Kept, Liveness, Node};
 use ostler_core::time::{Span, Timestamp};
@@ -11,7 +11,7 @@ use ostler_schemas::problem::{Code, Problem};
 
 use super::{admit, effective, event};
 use crate::app::{App, Shared};
-use crate::refusal::{conflict, invalid, not_found};
+use crate::refusal::{conflict, invalid, not_found, unread};
 use crate::write::{Terms, change};
 
 /// A hello's clock may differ by so much from pool time.
@@ -99,10 +99,12 @@ fn begun(holder: Option<&Node>, sender: &Proven, last: Epoch, now: Timestamp) ->
 impl App {
     /// The epoch that the last report under this name has: a later holder must be past it, or it
     /// would take itself for a zombie.
-    async fn reported_epoch(&self, name: &NodeName) -> Epoch {
+    async fn reported_epoch(&self, name: &NodeName) -> Result<Epoch, Problem> {
         match self.bus.get(&ReportKey(name.clone())).await {
-            Ok(Some(entry)) => entry.value.epoch,
-            Ok(None) | Err(_) => Epoch(0),
+            Ok(Some(entry)) => Ok(entry.value.epoch),
+            // What cannot be read is no report; what was not answered may be one.
+            Ok(None) | Err(ReadError::Value { .. }) => Ok(Epoch(0)),
+            Err(error @ ReadError::Unavailable { .. }) => Err(unread(error)),
         }
     }
 }
@@ -121,7 +123,7 @@ pub async fn hello(
     let incarnation = app.bus.incarnation().await.map_err(|error| {
         Problem::new(Code::Unavailable, format!("cannot tell the life of the fleet: {error}"))
     })?;
-    let last = app.reported_epoch(&sender.node).await;
+    let last = app.reported_epoch(&sender.node).await?;
     let terms = Terms { op_id: &caller.op_id, if_revision: None };
     let changed = change(&app.bus, NodeKey(sender.node.clone()), terms, |holder| {
         if let Some(holder) = holder {
@@ -132,6 +134,9 @@ pub async fn hello(
     });
     let changed = changed.await?;
     let node = &changed.value;
+    if (&node.key, node.kept.signed_at) != (&sender.key, sender.signed_at) {
+        return Err(conflict(format!("`{}` is not its sender's", node.name)));
+    }
     if changed.wrote {
         let reason = match &changed.before {
             None => "it is new".to_owned(),

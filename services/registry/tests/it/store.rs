@@ -72,17 +72,33 @@ async fn keeps_history(address: &str) {
     store.close().await;
 }
 
+/// Of characters that do not shrink when they are packed.
+async fn keeps_events_of_any_length(address: &str) {
+    let store = Store::open(address).await.expect("it opens");
+    let after = store.position(9).await.expect("it answers");
+    let char = |n: u32| char::from_u32(0x4e00 + n * 7919 % 20_000).expect("a character");
+    let long: String = (0..5_000).map(char).collect();
+    let (sequence, mut event) = event(1, "instance.placed", &long);
+    (event.id, event.node, event.instance) = (long.clone(), long.clone(), long);
+    let kept = store.append(after, &[(sequence, event)], Revision(1)).await;
+    kept.expect("nobody holds up what follows");
+    assert_eq!(sequences(&store, Query::default()).await, [1]);
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_keeps_history() {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("below/history.db");
     keeps_history(&format!("sqlite:{}", path.display())).await;
+    keeps_events_of_any_length(&format!("sqlite:{}", path.display())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_keeps_history() {
     let postgres = Postgres::start().await;
     keeps_history(&postgres.url()).await;
+    keeps_events_of_any_length(&postgres.url()).await;
 }
 
 #[tokio::test]
