@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::future::try_join_all;
 use indicatif::ProgressBar;
 use ostler_bus::{Bus, Pings, WatchEvent};
 use ostler_core::id::NodeName;
@@ -33,12 +34,8 @@ impl Executors {
     /// Starts them without waiting.
     pub async fn start(bus: &ostler_bus::Config, setup: &Setup) -> anyhow::Result<Self> {
         let program = Program::new();
-        let mut shared = Vec::new();
-        for _ in 0..setup.connections.min(setup.nodes).max(1) {
-            let main = Bus::connect(bus, "loadtest-executors", Pings::Usual, &program).await?;
-            let beats = main.another("loadtest-beats", Pings::Heartbeat).await?;
-            shared.push(Buses { main, beats });
-        }
+        let connections = setup.connections.min(setup.nodes).max(1);
+        let shared = try_join_all((0..connections).map(|_| connect(bus, &program))).await?;
         for (number, buses) in (0..setup.nodes).zip(shared.iter().cycle()) {
             let config = config(number)?;
             let tasks = Tasks::under(program.tasks.stop_token().child_token());
@@ -83,6 +80,12 @@ impl Executors {
     pub async fn stop(self) {
         self.program.tasks.shut_down(Duration::from_secs(60)).await;
     }
+}
+
+async fn connect(bus: &ostler_bus::Config, program: &Program) -> anyhow::Result<Buses> {
+    let main = Bus::connect(bus, "loadtest-executors", Pings::Usual, program).await?;
+    let beats = main.another("loadtest-beats", Pings::Heartbeat).await?;
+    Ok(Buses { main, beats })
 }
 
 /// Whether a node is one of the simulated ones.

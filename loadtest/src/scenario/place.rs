@@ -40,6 +40,9 @@ pub async fn measure(args: &Args) -> anyhow::Result<Report> {
     report.note(
         "services are children, one process each; all executors share the process of the client",
     );
+    if args.nats.is_none() {
+        report.note("the private nats-server syncs every write to disk (`sync_interval: always`)");
+    }
     report.note("everything, the simulated hosts and the client included, shares these cores");
     Ok(report)
 }
@@ -57,6 +60,7 @@ async fn run(args: &Args, fleet: &Fleet, report: &mut Report) -> anyhow::Result<
     report.took("REST: request accepted after", accepted);
     tell(args, &reached, report);
     phases(fleet, fleet.placement_revision().await? - before, report).await;
+    report.percentiles("age of reports when heard,", &tally.ages(), "ms");
     distribution(&tally, report);
     let began = clock::instant();
     remove(fleet).await?;

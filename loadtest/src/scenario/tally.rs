@@ -10,9 +10,14 @@ use ostler_core::instance::{Observed, Report};
 use ostler_schemas::bucket::Bucket;
 use ostler_service::clock;
 
+use crate::report::Values;
+
 /// How many instances run, by node.
 pub struct Tally {
+    bus: Bus,
     watch: Watch,
+    /// How old each report was when it was heard, in milliseconds of pool time.
+    ages: Vec<f64>,
     nodes: BTreeMap<String, u32>,
     running: u32,
 }
@@ -54,7 +59,8 @@ impl Tally {
     /// Begins to count; what is there already is known when this returns.
     pub async fn begin(bus: &Bus) -> anyhow::Result<Self> {
         let watch = bus.watch(&Bucket::Reports).await?;
-        let mut tally = Self { watch, nodes: BTreeMap::new(), running: 0 };
+        let mut tally =
+            Self { bus: bus.clone(), watch, ages: Vec::new(), nodes: BTreeMap::new(), running: 0 };
         loop {
             match tally.watch.next().await {
                 Some(WatchEvent::CaughtUp { .. }) => return Ok(tally),
@@ -90,6 +96,11 @@ impl Tally {
         Ok(reached)
     }
 
+    /// How old reports were when they were heard.
+    pub fn ages(&self) -> Values {
+        Values::of(self.ages.iter().copied())
+    }
+
     /// How many run on each node that runs any.
     pub fn per_node(&self) -> impl Iterator<Item = u32> {
         self.nodes.values().copied().filter(|running| *running > 0)
@@ -97,7 +108,9 @@ impl Tally {
 
     fn hear(&mut self, event: WatchEvent) -> anyhow::Result<()> {
         match event {
-            WatchEvent::Put { key, value, .. } => {
+            WatchEvent::Put { key, value, at, .. } => {
+                let age = self.bus.pool_time().since(at).as_millis();
+                self.ages.push(f64::from(u32::try_from(age).unwrap_or(u32::MAX)));
                 let report: Report = WatchEvent::decode(&value)?;
                 let running =
                     report.statuses.iter().filter(|one| one.observed == Observed::Running).count();
