@@ -183,6 +183,8 @@ impl Agent {
 
     fn hear(&mut self, message: Message, work: &mut Work) {
         match message {
+            // What goes takes nothing new in: nobody would stop it.
+            Message::Manifest(..) | Message::Specs(_) if self.halting.is_some() => {}
             Message::Manifest(manifest, specs) => self.apply(*manifest, specs, work),
             Message::Unchanged | Message::Alone => self.settle(work),
             Message::Specs(specs) => self.learn(specs, work),

@@ -35,8 +35,16 @@ pub async fn clean(config: &Config) -> Result<usize, CleanError> {
         max_files: config.max_files,
     };
     let mut ended = 0;
-    for run in find_all(&means).values().cloned().collect::<Vec<Run>>() {
-        ended += usize::from(end_all(&run).await);
+    // Without groups, what an instance began in sessions of their own is found one by one.
+    for round in 0..100 {
+        let found: Vec<Run> = find_all(&means).into_values().collect();
+        if found.is_empty() {
+            break;
+        }
+        for run in found {
+            let there = end_all(&run).await;
+            ended += usize::from(there && round == 0);
+        }
     }
     let mut changes = Changes::default();
     for mut life in saved.lives {

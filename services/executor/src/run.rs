@@ -282,11 +282,12 @@ const STOP_WITHIN: Duration = Duration::from_secs(60);
 async fn close(house: &House, linked: Option<Buses>, ended: &Result<(), RunError>) {
     let replaced = matches!(ended, Err(RunError::Replaced(_)));
     let mut stays = Stays::Instances;
-    if house.config.on_stop == OnStop::Stop && !replaced {
+    if house.config.on_stop == OnStop::Stop && ended.is_ok() {
         let (reply, halted) = oneshot::channel();
         drop(house.agent.send(Message::Halt(reply)).await);
         match tokio::time::timeout(STOP_WITHIN, halted).await {
-            Ok(_) => stays = Stays::Nothing,
+            Ok(Ok(())) => stays = Stays::Nothing,
+            Ok(Err(_)) => warn!("nobody is there to stop instances, they are left"),
             Err(_) => warn!("instances did not end in time, they are left"),
         }
     }

@@ -14,6 +14,10 @@ use super::{GRACE, child, nats, ready, settings};
 use crate::args::DevArgs;
 use crate::failure::Failure;
 
+/// How long a part in this process may take to end. It cannot be killed, and an executor holds its
+/// journal, without which nothing is cleaned, while it waits up to a minute for its instances.
+const IN_PROCESS: Duration = Duration::from_secs(70);
+
 /// What was started, to be ended.
 struct Running {
     nats: Child,
@@ -46,6 +50,10 @@ async fn prepare(args: &DevArgs) -> Result<Layout, Failure> {
     if let Ok(earlier) = Layout::open(&args.data) {
         for pid in earlier.fleet.pids.values() {
             child::end_leftover(*pid, &earlier.dir).await;
+        }
+        // What runs on nodes that are no more would be nobody's.
+        for node in earlier.nodes().into_iter().skip(args.nodes.into()) {
+            part::clean(&earlier, &node).await?;
         }
     }
     let nats_port = args.nats_port.map_or_else(nats::free_port, Ok)?;
@@ -163,7 +171,7 @@ async fn stop(layout: &Layout, mut running: Running) -> Result<(), Failure> {
         let children = running.children.iter_mut().filter(|(part, _)| now(part));
         let children = children.map(|(_, child)| child::stop(child, GRACE));
         let programs = running.programs.iter().filter(|(part, _)| now(part));
-        let programs = programs.map(|(_, program)| program.clone().finish());
+        let programs = programs.map(|(_, program)| program.clone().tasks.shut_down(IN_PROCESS));
         futures::join!(futures::future::join_all(children), futures::future::join_all(programs));
     }
     let mut cleaned = Ok(());

@@ -68,6 +68,8 @@ impl Agent {
             agent.take_back(life, &mut work);
         }
         agent.carry_out(work).await;
+        // Also when nothing changed: beats and the goodbye count what was adopted.
+        agent.shared.changed(agent.applied.revision, agent.occupied);
         agent
     }
 

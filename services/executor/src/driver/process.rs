@@ -196,15 +196,15 @@ impl Inner {
     }
 
     fn clear_away(&self, id: InstanceId) {
+        let groups = self.means.cgroups.dirs(id);
+        launch::sweep(&groups);
+        cgroup::remove(&groups);
         let dir = self.means.instance_dir(id);
         if let Err(error) = std::fs::remove_dir_all(&dir)
             && error.kind() != std::io::ErrorKind::NotFound
         {
             warn!(instance.id = %id, %error, "cannot remove `{}`: {error}", dir.display());
         }
-        let groups = self.means.cgroups.dirs(id);
-        cgroup::kill(&groups);
-        cgroup::remove(&groups);
     }
 }
 

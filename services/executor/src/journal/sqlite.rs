@@ -1,7 +1,8 @@
 //! The journal as a SQLite database.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,11 +61,22 @@ async fn lock(dir: &Path) -> Result<File, JournalError> {
     Ok(file)
 }
 
+/// Specifications hold the environment of instances, secrets among it: no user of an instance may
+/// read them. What SQLite writes beside the file gets its mode.
+fn keep_private(path: &Path) -> std::io::Result<()> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
+}
+
 impl Sqlite {
     pub(super) async fn open(dir: &Path) -> Result<(Self, Saved), JournalError> {
         let lock = lock(dir).await?;
         let path = dir.join("journal.db");
         let database = |source| JournalError::Database { path: path.display().to_string(), source };
+        keep_private(&path).map_err(|source| JournalError::Directory {
+            path: path.display().to_string(),
+            source,
+        })?;
         let mut connection = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -169,4 +181,19 @@ async fn put(connection: &mut SqliteConnection, life: &Life) -> Result<(), sqlx:
 
 fn text<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("records have text keys")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_journal_is_nobody_elses() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (_journal, _) = Sqlite::open(dir.path()).await.expect("opened");
+        for name in ["journal.db", "journal.db-wal"] {
+            let found = std::fs::metadata(dir.path().join(name)).expect("it is there");
+            assert_eq!(found.permissions().mode() & 0o777, 0o600, "{name}");
+        }
+    }
 }

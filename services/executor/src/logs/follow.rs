@@ -109,6 +109,11 @@ impl Stream {
         self.at = size;
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.rest = text.split_off(whole);
+        if u64::try_from(self.rest.len()).is_ok_and(|rest| rest > MOST) {
+            // A line without an end is not gathered for ever.
+            self.rest.clear();
+            dropped += 1;
+        }
         let line = |text: String| LogLine { stream: self.name.to_owned(), text };
         Ok((split(&text, dropped > 0).into_iter().map(line).collect(), dropped))
     }

@@ -20,9 +20,10 @@ impl Life {
                 self.run = None;
                 self.exit = Some(exit);
                 match next {
-                    Next::Restart => self.again(now, effects),
+                    Next::Restart if self.order.desired == Desired::Run => self.again(now, effects),
                     Next::End => self.finish(End::Stopped, now, effects),
-                    Next::Halt => self.enter(Phase::Unsettled(None), now),
+                    // Whether it begins again is settled by a later order, or by the next executor.
+                    Next::Restart | Next::Halt => self.enter(Phase::Unsettled(None), now),
                 }
             }
             Phase::Waiting

@@ -133,6 +133,9 @@ impl Life {
             Phase::Waiting if self.order.desired == Desired::Run => self.begin(now, effects),
             Phase::Running if before.map(|b| b.checks.clone()) != self.checks() => {
                 effects.push(Effect::Check);
+                if self.checks().is_none_or(|checks| checks.is_empty()) {
+                    self.passing(now, effects);
+                }
             }
             Phase::Waiting
             | Phase::Unsettled(_)

@@ -113,6 +113,21 @@ async fn a_killed_executor_leaves_its_instances_and_the_next_adopts_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_only_adopted_does_not_say_that_it_leaves_an_empty_node() {
+    let mut rig = Rig::start().await;
+    let mut executor = Executor::start(&rig);
+    rig.order(id(1), Wanted::run(spec(""))).await;
+    rig.until("it runs", id(1), running).await;
+    executor.kill();
+    let mut executor = Executor::start(&rig);
+    let epoch = || async { rig.report().await.is_some_and(|report| report.epoch.0 == 2) };
+    eventually("the next life reports", epoch).await;
+    executor.terminate();
+    assert_eq!(*rig.goodbyes.lock().expect("a lock"), [false]);
+    assert_eq!(clean(&rig).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_died_with_its_executor_is_started_again_once_if_it_is_still_wanted() {
     let mut rig = Rig::start().await;
     let mut executor = Executor::start(&rig);

@@ -135,7 +135,7 @@ async fn whoever_ignores_the_signal_is_killed_with_all_its_children() {
 #[tokio::test]
 async fn a_process_finds_its_own_environment_user_and_limits() {
     let mut bench = Bench::new();
-    let script = "id -un; id -gn; pwd; ulimit -n; echo $OSTLER_SLOT $OSTLER_VERSION $OSTLER_ZONE; \
+    let script = "id -un; id -gn; pwd; ulimit -Hn; echo $OSTLER_SLOT $OSTLER_VERSION $OSTLER_ZONE; \
                   echo ${GREETING}; env | grep -c SECRET_OF_THE_EXECUTOR; grep NoNewPrivs /proc/self/status";
     let mut asks = shell(script, "user = \"nobody\"\nenv = { GREETING = \"hi ${OSTLER_NODE}\" }");
     asks.restart.attempts = 0;

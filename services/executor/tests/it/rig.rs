@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ostler_bus::{Batch, Bus, Caller, Pings};
@@ -94,6 +94,8 @@ pub struct Rig {
     pub program: Program,
     pub dir: tempfile::TempDir,
     pub wanted: BTreeMap<InstanceId, Wanted>,
+    /// Of each goodbye, whether the node was said to be empty.
+    pub goodbyes: Arc<Mutex<Vec<bool>>>,
 }
 
 impl Rig {
@@ -103,6 +105,8 @@ impl Rig {
         let config = ostler_bus::Config { url: nats.url(), ..Default::default() };
         let bus = Bus::connect(&config, "test", Pings::Usual, &program).await.expect("connects");
         bus.provision(&[PoolName::default()]).await.expect("provisions");
+        let goodbyes = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&goodbyes);
         let granting = Arc::new(AtomicU64::new(0));
         bus.serve("registry", "test")
             .on::<pb::Hello, _, _>(move |_: Caller, _| {
@@ -110,12 +114,15 @@ impl Rig {
                 let pool = "default".to_owned();
                 async move { Ok(pb::HelloReply { epoch, incarnation: 1, pool }) }
             })
-            .on::<pb::Leave, _, _>(|_: Caller, _| async { Ok(pb::LeaveReply {}) })
+            .on::<pb::Leave, _, _>(move |_: Caller, leave: pb::Leave| {
+                heard.lock().expect("a lock").push(leave.empty);
+                async { Ok(pb::LeaveReply {}) }
+            })
             .start()
             .await
             .expect("serves");
         let dir = tempfile::tempdir().expect("a directory");
-        Self { nats, bus, program, dir, wanted: BTreeMap::new() }
+        Self { nats, bus, program, dir, wanted: BTreeMap::new(), goodbyes }
     }
 
     pub fn node() -> NodeName {

@@ -32,6 +32,7 @@ fn event(word: &str, runs: u64) -> Event {
     match word {
         "run" => Event::Ordered(order(Desired::Run, 1)),
         "run-2" => Event::Ordered(order(Desired::Run, 2)),
+        "keep-2" => Event::Ordered(order(Desired::Keep, 2)),
         "keep" => Event::Ordered(order(Desired::Keep, 1)),
         "stop" => Event::Ordered(order(Desired::Stop, 1)),
         "prepared" => Event::Prepared(runs),
@@ -261,6 +262,35 @@ fn keep_starts_nothing_and_stops_nothing() {
         0s run      | starting
         0s tick     | <restarted> launch preparing",
     );
+}
+
+#[test]
+fn keep_does_not_begin_again_what_was_just_stopped_for_a_restart() {
+    check(
+        "",
+        "
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s started  | <started> check <ready> running+
+        0s run-2    | uncheck SIGTERM stopping
+        0s keep-2   | stopping
+        0s exit-0   | starting
+        0s settled  | starting
+        0s run-2    | starting
+        0s settled  | launch preparing",
+    );
+}
+
+#[test]
+fn what_has_its_checks_taken_away_is_ready_without_them() {
+    let now = Timestamp::from_millis(1_000_000);
+    let checked = "[[ports]]\nname = \"http\"\n[[checks]]\ntype = \"tcp\"\nport = \"http\"";
+    let mut life = Life::new(InstanceId::from_bits(1), order(Desired::Run, 1), now);
+    life.react(Event::Spec(HASH, Version(1), Arc::new(spec(checked))), now);
+    life.react(event("started-unready", 1), now);
+    assert!(!life.ready);
+    life.react(Event::Spec(HASH, Version(1), Arc::new(spec(""))), now);
+    assert!(life.ready);
 }
 
 #[test]

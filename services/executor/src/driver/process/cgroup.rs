@@ -197,10 +197,24 @@ fn members(dir: &Path) -> Vec<i32> {
     host::text(dir.join("cgroup.procs")).lines().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// Whether nothing runs in any of these groups.
+/// A group and all that the instance has made below it, the deepest first.
+fn tree(dir: &Path) -> Vec<PathBuf> {
+    let (mut found, mut next) = (vec![dir.to_owned()], 0);
+    while let Some(here) = found.get(next) {
+        let inside = fs::read_dir(here).into_iter().flatten().flatten();
+        let groups = inside.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let groups: Vec<PathBuf> = groups.map(|entry| entry.path()).collect();
+        found.extend(groups);
+        next += 1;
+    }
+    found.reverse();
+    found
+}
+
+/// Whether nothing runs in any of these groups, or below them.
 #[must_use]
 pub fn is_empty(dirs: &[PathBuf]) -> bool {
-    dirs.iter().all(|dir| members(dir).is_empty())
+    dirs.iter().flat_map(|dir| tree(dir)).all(|dir| members(&dir).is_empty())
 }
 
 /// Kills everything in these groups, at once where the kernel can.
@@ -213,7 +227,8 @@ pub fn kill(dirs: &[PathBuf]) {
         if at_once.is_ok() {
             continue;
         }
-        for pid in members(dir).into_iter().filter_map(rustix::process::Pid::from_raw) {
+        let inside = tree(dir).into_iter().flat_map(|dir| members(&dir));
+        for pid in inside.filter_map(rustix::process::Pid::from_raw) {
             // It may have ended just now.
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
         }
@@ -222,8 +237,8 @@ pub fn kill(dirs: &[PathBuf]) {
 
 /// Removes groups in which nothing runs.
 pub fn remove(dirs: &[PathBuf]) {
-    for dir in dirs {
-        if let Err(error) = fs::remove_dir(dir)
+    for dir in dirs.iter().flat_map(|dir| tree(dir)) {
+        if let Err(error) = fs::remove_dir(&dir)
             && error.kind() != std::io::ErrorKind::NotFound
         {
             warn!(%error, "cannot remove the group `{}`: {error}", dir.display());
@@ -266,4 +281,24 @@ pub fn stats(dirs: &[PathBuf]) -> Option<Counters> {
         two.or_else(|| number(dir.join("cpuacct.usage")).map(|nanos| nanos / 1000))
     });
     Some(Counters { cpu_us: cpu.unwrap_or(0), memory })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_that_an_instance_made_for_itself_count_and_go_with_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let group = dir.path().join("group");
+        let below = group.join("a/b");
+        fs::create_dir_all(&below).expect("made");
+        let groups = [group.clone()];
+        assert!(is_empty(&groups));
+        fs::write(below.join("cgroup.procs"), "2147483647\n").expect("written");
+        assert!(!is_empty(&groups));
+        fs::remove_file(below.join("cgroup.procs")).expect("removed");
+        remove(&groups);
+        assert!(!group.exists());
+    }
 }

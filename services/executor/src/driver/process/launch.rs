@@ -81,7 +81,8 @@ fn find_user(section: &ProcessSection) -> Result<Option<User>, StartError> {
     Ok(host::is_root().then_some(user))
 }
 
-fn sweep(groups: &[PathBuf]) {
+/// Kills what is in these groups, and waits for its end, though not for long.
+pub(super) fn sweep(groups: &[PathBuf]) {
     for _ in 0..100 {
         if cgroup::is_empty(groups) {
             break;
@@ -122,13 +123,17 @@ fn start(
     let mut command = exec(means, launch, &section.command)?;
     command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
     let failed = |cause| StartError::Command { command: first(&section.command), cause };
-    let child = command.spawn().map_err(failed)?;
+    let mut child = command.spawn().map_err(failed)?;
     let pid = child.id();
     // The child is not reaped before its pidfd is read, so the pid is its own.
     let raw = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     let raw = raw.expect("a pid is positive");
-    let pidfd = rustix::process::pidfd_open(raw, PidfdFlags::NONBLOCK)
-        .map_err(|error| StartError::Host(format!("no pidfd: {error}")))?;
+    let pidfd = rustix::process::pidfd_open(raw, PidfdFlags::NONBLOCK).map_err(|error| {
+        // What cannot be watched is not left running; it may have ended already.
+        drop(child.kill().and_then(|()| child.wait()));
+        sweep(&groups);
+        StartError::Host(format!("no pidfd: {error}"))
+    })?;
     let start_ticks = proc::stat(pid).map_or(0, |stat| stat.start_ticks);
     let run = Run { pid: Some(pid), start_ticks, boot_id: host::boot_id(), cgroups: groups };
     Ok((run, pidfd))
@@ -165,6 +170,19 @@ pub fn exec(means: &Means, launch: &Launch, words: &[String]) -> Result<Command,
     Ok(command)
 }
 
+/// Signals that whoever started the executor had it ignore (`nohup`, `&`) are not ignored by what
+/// it runs, and files that it was handed open are not handed on.
+#[expect(unsafe_code, reason = "neither has a wrapper that may be called between fork and exec")]
+fn inherit_nothing() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: no handler of ours is installed, and no memory is passed. Those that cannot be
+        // set are refused, as are the C library's own.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: no memory is passed; the files are closed by the exec. Kernels before 5.11 refuse.
+    unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
 /// What the child does to itself between fork and exec: own session, groups, limits, user. Only
 /// system calls; nothing is allocated.
 #[expect(unsafe_code, reason = "between fork and exec the child has to become what it runs as")]
@@ -182,7 +200,7 @@ fn settle(
     }
     let files = rustix::process::getrlimit(Resource::Nofile);
     let most = files.maximum.map_or(means.max_files, |hard| hard.min(means.max_files));
-    let files = Rlimit { current: Some(most), maximum: files.maximum };
+    let files = Rlimit { current: Some(most), maximum: Some(most) };
     let become_it = move || {
         rustix::process::setsid()?;
         for door in &doors {
@@ -195,6 +213,7 @@ fn settle(
             rustix::thread::set_thread_uid(user.uid)?;
         }
         rustix::thread::set_no_new_privs(true)?;
+        inherit_nothing();
         Ok(())
     };
     // SAFETY: the closure makes system calls on what it owns and does nothing else.

@@ -15,7 +15,15 @@ use crate::host;
 pub fn scan(means: &Means) -> HashMap<InstanceId, Run> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| instance(means, pid)).collect()
+    let mut found: HashMap<InstanceId, Run> = HashMap::new();
+    for (id, run) in pids.filter_map(|pid| instance(means, pid)) {
+        // What it started in sessions of their own, such as checks, is younger than itself.
+        match found.get(&id) {
+            Some(known) if known.start_ticks <= run.start_ticks => {}
+            Some(_) | None => drop(found.insert(id, run)),
+        }
+    }
+    found
 }
 
 fn instance(means: &Means, pid: u32) -> Option<(InstanceId, Run)> {

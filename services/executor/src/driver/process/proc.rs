@@ -147,8 +147,13 @@ async fn adopted(pidfd: &OwnedFd, run: &Run) -> Exit {
     let mut waited = Duration::ZERO;
     let mut wait = Duration::from_millis(5);
     while waited < REAPED_WITHIN {
+        let gone = same(run).is_none();
         if let Some(raw) = reaped(pidfd) {
             return from_wait_status(raw);
+        }
+        if gone {
+            // The kernel does not tell.
+            break;
         }
         tokio::time::sleep(wait).await;
         waited += wait;
