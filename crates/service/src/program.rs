@@ -68,14 +68,16 @@ fn config_path(mut arguments: impl Iterator<Item = String>) -> Option<PathBuf> {
     None
 }
 
-/// Waits for SIGTERM or SIGINT, or until the program stops of itself; then every task was asked to
+/// Waits for SIGTERM, SIGINT or SIGHUP (the terminal is gone), or until the program stops of itself; then every task was asked to
 /// end.
 pub async fn until_signal(program: &Program) {
     let stop = program.tasks.stop_token();
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+    match kinds.map(signal) {
+        [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] => tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
             () = stop.cancelled() => {}
         },
         // Without handlers the signals end the process by themselves.

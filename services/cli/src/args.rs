@@ -228,7 +228,7 @@ pub enum ConfigCommand {
 #[derive(Debug, ClapArgs)]
 pub struct BusTarget {
     /// NATS servers.
-    #[arg(long, default_value = "nats://127.0.0.1:4222", env = "OSTLER_BUS__URL")]
+    #[arg(long, alias = "url", default_value = "nats://127.0.0.1:4222", env = "OSTLER_BUS__URL")]
     pub nats: String,
     /// The fleet's pools.
     #[arg(long = "pool", default_value = "default")]

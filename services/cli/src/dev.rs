@@ -25,6 +25,9 @@ pub async fn run(args: DevArgs) -> Result<(), Failure> {
         Some(DevCommand::Node(node)) => {
             child::die_with(node.parent);
             let layout = layout::Layout::open(&node.data)?;
+            if node.parent.is_none() && layout.nodes().contains(&node.node) {
+                layout.note_executor(&node.node)?;
+            }
             alone(part::Part::Executor(node.node.parse().map_err(Failure::usage)?), &layout).await
         }
         Some(DevCommand::Service { service, data, replica, parent }) => {

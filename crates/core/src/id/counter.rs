@@ -17,7 +17,7 @@ macro_rules! counter {
             /// The one after this.
             #[must_use]
             pub fn next(self) -> Self {
-                Self(self.0 + 1)
+                Self(self.0.saturating_add(1))
             }
         }
         impl fmt::Display for $type {

@@ -58,9 +58,21 @@ pub async fn stop(child: &mut Child, grace: Duration) {
 pub async fn end_leftover(raw: u32, dir: &Path) {
     let line = std::fs::read(format!("/proc/{raw}/cmdline")).unwrap_or_default();
     let line = String::from_utf8_lossy(&line).into_owned();
-    if !line.contains(&dir.display().to_string()) {
-        return;
+    if line.contains(&dir.display().to_string()) {
+        end(raw).await;
     }
+}
+
+/// Ends an executor that was started by hand: only if the process is this very program.
+pub async fn end_executor(raw: u32) {
+    let theirs = std::fs::read_link(format!("/proc/{raw}/exe")).ok();
+    if theirs.is_some() && theirs == std::env::current_exe().ok() {
+        end(raw).await;
+    }
+}
+
+/// Asks a process to end, and kills it after five seconds.
+async fn end(raw: u32) {
     let Some(id) = pid(raw) else { return };
     tracing::info!(pid = raw, "ending what an earlier fleet left");
     let mut signal = Signal::TERM;

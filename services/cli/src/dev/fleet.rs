@@ -174,6 +174,8 @@ async fn stop(layout: &Layout, mut running: Running) -> Result<(), Failure> {
         let programs = programs.map(|(_, program)| program.clone().tasks.shut_down(IN_PROCESS));
         futures::join!(futures::future::join_all(children), futures::future::join_all(programs));
     }
+    let by_hand = layout.nodes().into_iter().filter_map(|node| layout.noted_executor(&node));
+    futures::future::join_all(by_hand.map(child::end_executor)).await;
     let mut cleaned = Ok(());
     if !layout.fleet.keep {
         for node in layout.nodes() {

@@ -98,6 +98,20 @@ impl Layout {
         self.dir.join(node)
     }
 
+    /// Notes this process as a node's executor that was started by hand.
+    pub fn note_executor(&self, node: &str) -> Result<(), Failure> {
+        write_whole(&self.executor_file(node), &std::process::id().to_string())
+    }
+
+    /// The executor of a node that was last started by hand.
+    pub fn noted_executor(&self, node: &str) -> Option<u32> {
+        std::fs::read_to_string(self.executor_file(node)).ok()?.parse().ok()
+    }
+
+    fn executor_file(&self, node: &str) -> PathBuf {
+        self.node_dir(node).join("by-hand.pid")
+    }
+
     /// The output of a child.
     pub fn log(&self, name: &str) -> Result<File, Failure> {
         let path = self.dir.join("log").join(format!("{name}.log"));

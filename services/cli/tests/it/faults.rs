@@ -218,3 +218,18 @@ async fn ctrl_c_cleans_up_though_nats_and_an_executor_were_killed() {
         assert!(!alive(fleet.pid(part)), "{part} is left");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_ends_an_executor_that_was_started_again_by_hand() {
+    let (mut fleet, _) = three().await;
+    fleet.signal("node-1", Signal::KILL);
+    fleet.start_node("node-1");
+    eventually("node-1 is online in its second epoch", || async {
+        let node = fleet.get("/v1/nodes/node-1").await;
+        node["liveness"] == "online" && node["epoch"] == 2
+    })
+    .await;
+    fleet.end().await;
+    assert_eq!(processes_in(&fleet.data()), Vec::<u32>::new(), "{}", fleet.logs());
+    assert!(fleet.by_hand().into_iter().all(|pid| !alive(pid)), "an executor is left");
+}

@@ -140,6 +140,11 @@ impl Fleet {
         self.nodes.push(child);
     }
 
+    /// The executors that were started by hand.
+    pub fn by_hand(&self) -> Vec<u32> {
+        self.nodes.iter().filter_map(Child::id).collect()
+    }
+
     /// Runs a command of `ostler` against this fleet.
     pub async fn ostler(&self, args: &[&str]) -> Said {
         let output = Command::new(OSTLER)
