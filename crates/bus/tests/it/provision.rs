@@ -60,7 +60,7 @@ async fn drift_names_the_field_what_is_there_and_what_should_be() {
     ask(&url, "$JS.API.STREAM.DELETE.KV_reports", String::new()).await;
     let wanted = [
         "stream `KV_nodes`: `allow_direct` is false, should be true",
-        "stream `KV_nodes`: `max_bytes` is 12345, should be 2147483648",
+        "stream `KV_nodes`: `max_bytes` is 12345, should be 1073741824",
         "stream `KV_reports` is missing: run `ostler bus provision`",
     ];
     assert_eq!(drifts(&bus).await, wanted);

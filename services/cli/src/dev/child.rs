@@ -71,22 +71,30 @@ pub async fn end_executor(raw: u32) {
     }
 }
 
-/// Asks a process to end, and kills it after five seconds.
+/// How often a process that is to end is looked at, and for how long before it is killed.
+const LOOK: Duration = Duration::from_millis(50);
+const LOOKS: u32 = 100;
+
+/// Asks a process to end, kills it after five seconds, and gives up after five more.
 async fn end(raw: u32) {
     let Some(id) = pid(raw) else { return };
-    tracing::info!(pid = raw, "ending what an earlier fleet left");
-    let mut signal = Signal::TERM;
-    let mut tick = tokio::time::interval(Duration::from_millis(50));
-    for round in 0u32.. {
-        if round == 100 {
-            signal = Signal::KILL;
-        }
-        if round % 100 == 0 && kill_process(id, signal).is_err() {
-            return;
-        }
-        tick.tick().await;
-        if test_kill_process(id).is_err() {
-            return;
+    tracing::info!(pid = raw, "ending what an earlier fleet left, or what was started by hand");
+    let mut tick = tokio::time::interval(LOOK);
+    for signal in [Signal::TERM, Signal::KILL] {
+        kill_process(id, signal).ok();
+        for _ in 0..LOOKS {
+            if ended(id, raw) {
+                return;
+            }
+            tick.tick().await;
         }
     }
+    tracing::warn!(pid = raw, "a process does not end, not even killed");
+}
+
+/// Whether a process is gone, or only waits to be collected by its parent.
+fn ended(id: Pid, raw: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{raw}/stat")).unwrap_or_default();
+    let collected = stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'));
+    collected || test_kill_process(id).is_err()
 }
