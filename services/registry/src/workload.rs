@@ -15,6 +15,7 @@ use crate::refusal::{conflict, invalid, not_found, unread};
 use crate::write::{Changed, Terms, change};
 
 mod desired;
+mod later;
 mod versions;
 
 use desired::Stamp;
@@ -46,6 +47,7 @@ fn checked(spec: Option<pb::WorkloadSpec>) -> Result<Workload, Problem> {
             line: problem.line.and_then(|line| u32::try_from(line).ok()),
             message: problem.message,
         })
+        .chain(later::not_yet(&workload))
         .collect();
     match errors.first() {
         None => Ok(workload),
