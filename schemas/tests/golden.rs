@@ -103,6 +103,7 @@ fn a_heartbeat_has_these_bytes() {
         load: [12, 8, 300],
         instances: 7,
         clock: Timestamp::from_millis(1_700_000_000_000),
+        server: String::new(),
     };
     check(
         &beat,

@@ -181,4 +181,6 @@ pub struct Heartbeat {
     pub instances: u32,
     /// Its own clock, to tell skew.
     pub clock: Timestamp,
+    /// The NATS server it is connected to; empty where that is not known. At most 128 bytes.
+    pub server: String,
 }

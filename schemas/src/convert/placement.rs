@@ -162,6 +162,7 @@ impl From<&Heartbeat> for pb::Heartbeat {
             load: beat.load.to_vec(),
             instances: beat.instances,
             clock_ms: beat.clock.as_millis(),
+            server: beat.server.clone(),
         }
     }
 }
@@ -172,6 +173,9 @@ impl TryFrom<pb::Heartbeat> for Heartbeat {
         let used = raw.used.unwrap_or_default();
         if raw.epoch == 0 {
             return Err(WireError::field("epoch", "0 is no epoch"));
+        }
+        if raw.server.len() > 128 {
+            return Err(WireError::field("server", "longer than 128 bytes"));
         }
         let load = [0, 1, 2].map(|index| raw.load.get(index).copied().unwrap_or_default());
         Ok(Self {
@@ -187,6 +191,7 @@ impl TryFrom<pb::Heartbeat> for Heartbeat {
             load,
             instances: raw.instances,
             clock: Timestamp::from_millis(raw.clock_ms),
+            server: raw.server,
         })
     }
 }

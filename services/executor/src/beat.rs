@@ -96,6 +96,7 @@ impl Beater {
             load: self.load(),
             instances: self.shared.instances(),
             clock: Timestamp::from_millis(clock::wall_ms()),
+            server: self.bus.server().name.chars().take(32).collect(),
         };
         if let Err(error) = self.bus.publish(&HeartbeatOf(self.site.node.clone()), &beat).await {
             debug!(%error, "a beat was skipped");

@@ -92,6 +92,7 @@ mod tests {
             load: [0; 3],
             instances: 0,
             clock: Timestamp::from_millis(0),
+            server: String::new(),
         }
     }
 

@@ -21,6 +21,7 @@ pub fn beat(name: &str) -> Heartbeat {
         load: [1, 2, 3],
         instances: 4,
         clock: Timestamp::from_millis(5),
+        server: String::new(),
     }
 }
 

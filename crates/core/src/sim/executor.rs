@@ -148,6 +148,7 @@ impl Executor {
             load: [0; 3],
             instances: u32::try_from(self.lives.len()).unwrap_or(u32::MAX),
             clock: now,
+            server: String::new(),
         })
     }
 

@@ -109,6 +109,7 @@ fn beat(node: &str, memory: &str) -> ostler_core::reconcile::Event {
         load: [0; 3],
         instances: 0,
         clock: ostler_core::time::Timestamp::from_millis(0),
+        server: String::new(),
     })
 }
 

@@ -3,7 +3,7 @@
 //! Every replica senses, only the leader records. What is not recorded, because somebody else wrote
 //! first or nobody answered, the detector says again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,7 @@ struct Sense {
     back: mpsc::Sender<Back>,
     writes: Arc<Semaphore>,
     writing: BTreeSet<NodeName>,
+    known: BTreeMap<NodeName, Known>,
 }
 
 /// Begins to sense: `nodes` tells the records. Nothing is concluded before the index has caught up.
@@ -67,6 +68,7 @@ pub async fn sense(
         back,
         writes: Arc::new(Semaphore::new(WRITES)),
         writing: BTreeSet::new(),
+        known: BTreeMap::new(),
     };
     let tasks = app.bus.program().tasks.clone();
     tasks.spawn("sense", async move {
@@ -74,6 +76,21 @@ pub async fn sense(
         Ok::<(), &str>(())
     });
     Ok(())
+}
+
+/// What is recorded of a node, and through which server it beats.
+#[derive(Debug, Default)]
+struct Known {
+    epoch: Epoch,
+    liveness: Liveness,
+    server: String,
+}
+
+impl Known {
+    fn record(&self, node: NodeName) -> Event {
+        let server = (!self.server.is_empty()).then(|| self.server.clone());
+        Event::Record { node, epoch: self.epoch, liveness: self.liveness, server }
+    }
 }
 
 struct Inputs {
@@ -138,15 +155,29 @@ impl Sense {
 
     fn learn(&mut self, learned: Learned) {
         let Fact::Node(node, record) = learned.fact else { return };
-        self.react(match record {
-            None => Event::Removed(node),
-            Some(record) => {
-                Event::Record { node, epoch: record.epoch, liveness: record.liveness, server: None }
-            }
-        });
+        let Some(record) = record else {
+            self.known.remove(&node);
+            return self.react(Event::Removed(node));
+        };
+        let known = self.known.entry(node.clone()).or_default();
+        (known.epoch, known.liveness) = (record.epoch, record.liveness);
+        let event = known.record(node);
+        self.react(event);
+    }
+
+    /// A node that beats through another server than before counts among that one's nodes. Only of
+    /// nodes that have a record is anything kept.
+    fn notice_server(&mut self, beat: &ostler_core::node::Heartbeat) {
+        let Some(known) = self.known.get_mut(&beat.node) else { return };
+        if known.epoch == beat.epoch && !beat.server.is_empty() && known.server != beat.server {
+            known.server.clone_from(&beat.server);
+            let event = known.record(beat.node.clone());
+            self.react(event);
+        }
     }
 
     fn beat(&mut self, beat: ostler_core::node::Heartbeat) {
+        self.notice_server(&beat);
         self.react(Event::Beat { node: beat.node.clone(), epoch: beat.epoch });
         let fact = Fact::Beat(beat, self.app.now());
         self.app.index.learn(Learned { fact, revision: Revision(0) });

@@ -119,6 +119,11 @@ impl Fleet {
 
     /// Plays executor: one beat.
     pub async fn beat(&self, node: &str, epoch: u64) {
+        self.beat_through("", node, epoch).await;
+    }
+
+    /// Plays executor: one beat of a node that is connected to this NATS server.
+    pub async fn beat_through(&self, server: &str, node: &str, epoch: u64) {
         let beat = Heartbeat {
             node: node_name(node),
             epoch: ostler_core::id::Epoch(epoch),
@@ -127,6 +132,7 @@ impl Fleet {
             load: [50, 40, 30],
             instances: 1,
             clock: Timestamp::from_millis(clock::wall_ms()),
+            server: server.to_owned(),
         };
         let to = HeartbeatOf(node_name(node));
         // Beats are skipped while disconnected, never queued.

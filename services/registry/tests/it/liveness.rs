@@ -118,3 +118,29 @@ async fn a_standby_goes_on_with_the_silences_it_has_heard() {
     assert!(clock::since(silent_since) <= Duration::from_secs(6));
     standby.finish().await.expect("it stops cleanly");
 }
+
+/// Three nodes speak through server `a` and fall silent together while those of `b` beat: that is
+/// more likely the server, so they are given longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_of_one_nats_server_that_fall_silent_together_are_given_longer() {
+    let fleet = three_nodes().await;
+    fleet.call(hello_now("n4", &KeyPair::new_user())).await.expect("admitted");
+    for node in ["n1", "n2", "n3"] {
+        fleet.beat_through("a", node, 1).await;
+    }
+    let silent_since = clock::instant();
+    let others = async {
+        loop {
+            fleet.beat_through("b", "n4", 1).await;
+            tokio::time::sleep(BEAT).await;
+        }
+    };
+    let watched = eventually("n1 is offline at last", || is(&fleet, "n1", "offline"));
+    tokio::select! {
+        () = watched => {}
+        () = others => {}
+    }
+    let took = clock::since(silent_since);
+    assert!(took >= Duration::from_millis(14_000), "{took:?}");
+    assert!(is(&fleet, "n4", "online").await);
+}
