@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::scenario::{api, churn, failover, footprint, heartbeats, latency, leader};
+
 /// Measures Ostler on this machine: loopback only, bounded in time, and nothing is left behind.
 #[derive(Debug, Parser)]
 #[command(name = "ostler-loadtest", version)]
@@ -23,6 +25,20 @@ pub enum Scenario {
     Engine(Engine),
     /// REST request to every instance reported running, by simulated executors on a real bus.
     Place(Place),
+    /// One real process at a time on an idle fleet: request to reported running.
+    Latency(latency::Args),
+    /// Nodes die at once: last beat to every replacement running.
+    Failover(failover::Args),
+    /// The leading scheduler dies in the middle of its work: how long nothing is placed.
+    Leader(leader::Args),
+    /// Many nodes beat and nothing else happens: what that costs, and whether one is suspected.
+    Heartbeats(heartbeats::Args),
+    /// Instances are replaced all the time: does anything grow?
+    Churn(churn::Args),
+    /// Readers of lists: requests per second and how long the slowest wait.
+    Api(api::Args),
+    /// Memory and processor time of everything when nothing happens.
+    Footprint(footprint::Args),
     /// One service as a child of a scenario; ends when its standard input is closed.
     #[command(hide = true)]
     Serve(Serve),
@@ -92,6 +108,9 @@ pub struct Serve {
     /// Which.
     #[arg(value_enum)]
     pub service: Service,
+    /// What this one is called.
+    #[arg(long)]
+    pub name: String,
     /// Its NATS server.
     #[arg(long)]
     pub nats: String,
@@ -101,9 +120,38 @@ pub struct Serve {
     /// How many placements the scheduler makes in one plan.
     #[arg(long)]
     pub batch: Option<usize>,
+    /// The number of the first executor.
+    #[arg(long, default_value_t = 0)]
+    pub first: u32,
+    /// How many executors.
+    #[arg(long, default_value_t = 1)]
+    pub count: u32,
+    /// How executors run things.
+    #[arg(long, value_enum, default_value_t = Means::Sim)]
+    pub means: Means,
 }
 
-/// The services that a scenario starts.
+/// How executors run things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Means {
+    /// Not at all.
+    #[default]
+    Sim,
+    /// As processes.
+    Process,
+}
+
+impl Means {
+    /// Its name on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sim => "sim",
+            Self::Process => "process",
+        }
+    }
+}
+
+/// What a scenario starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Service {
     /// Desired state and liveness.
@@ -112,18 +160,21 @@ pub enum Service {
     Scheduler,
     /// REST.
     Gateway,
+    /// Series.
+    Metrics,
+    /// Some nodes.
+    Executors,
 }
 
 impl Service {
-    /// All of them, in the order in which they are started.
-    pub const ALL: [Self; 3] = [Self::Registry, Self::Scheduler, Self::Gateway];
-
     /// Its name on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Registry => "registry",
             Self::Scheduler => "scheduler",
             Self::Gateway => "gateway",
+            Self::Metrics => "metrics",
+            Self::Executors => "executors",
         }
     }
 }

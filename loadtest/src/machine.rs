@@ -45,6 +45,12 @@ pub fn peak_rss_mib(pid: u32) -> Option<u64> {
     kib(&format!("/proc/{pid}/status"), "VmHWM").map(|kib| kib / 1024)
 }
 
+/// The memory that a process has resident, in MiB; `None` when it is gone.
+pub fn rss_mib(pid: u32) -> Option<f64> {
+    let kib = u32::try_from(kib(&format!("/proc/{pid}/status"), "VmRSS")?).ok()?;
+    Some(f64::from(kib) / 1024.0)
+}
+
 /// The processor time that a process has used, in milliseconds.
 pub fn cpu_ms(pid: u32) -> Option<u64> {
     let stat = read(&format!("/proc/{pid}/stat"));

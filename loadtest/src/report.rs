@@ -1,15 +1,17 @@
 //! What a scenario measured, for people and as JSON.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::machine::Machine;
 
 /// One figure with its unit.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Figure {
     /// What was measured.
     pub name: String,
@@ -19,8 +21,30 @@ pub struct Figure {
     pub unit: &'static str,
 }
 
+impl Figure {
+    /// What programs call it: its name, and its unit where the name does not say it.
+    fn key(&self) -> String {
+        let name = slug(&self.name);
+        match self.unit {
+            "/s" if name.ends_with("_per_second") => {
+                format!("{}_per_s", name.trim_end_matches("_per_second"))
+            }
+            "/s" => format!("{name}_per_s"),
+            "ms" | "MiB" | "B" | "cores" | "%" => format!("{name}_{}", slug(self.unit)),
+            _ => name,
+        }
+    }
+}
+
+/// Lower-case words with `_` between.
+fn slug(text: &str) -> String {
+    let words = text.replace('%', " percent ").to_lowercase();
+    let words = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("_")
+}
+
 /// What a scenario measured.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Report {
     /// Which scenario.
     pub scenario: &'static str,
@@ -30,8 +54,22 @@ pub struct Report {
     pub setup: Vec<(String, String)>,
     /// What was measured.
     pub figures: Vec<Figure>,
+    /// The most memory that each process had resident, in bytes.
+    pub peaks: BTreeMap<String, u64>,
+    /// Pictures for people: lines of text.
+    pub plots: Vec<String>,
     /// What a reader must know to read the figures right.
     pub notes: Vec<String>,
+}
+
+/// A report as programs read it: each figure under a key that names its unit.
+#[derive(Serialize)]
+struct ForPrograms<'a> {
+    scenario: &'a str,
+    config: BTreeMap<&'a str, &'a str>,
+    figures: BTreeMap<String, Value>,
+    machine: &'a Machine,
+    notes: &'a [String],
 }
 
 impl Report {
@@ -42,8 +80,15 @@ impl Report {
             notes
                 .push("a debug build: these figures mean nothing, build with --release".to_owned());
         }
-        let (setup, figures) = (Vec::new(), Vec::new());
-        Self { scenario, machine: Machine::this(), setup, figures, notes }
+        Self {
+            scenario,
+            machine: Machine::this(),
+            setup: Vec::new(),
+            figures: Vec::new(),
+            peaks: BTreeMap::new(),
+            plots: Vec::new(),
+            notes,
+        }
     }
 
     /// What was asked for.
@@ -68,6 +113,35 @@ impl Report {
         }
     }
 
+    /// The most memory that a process had resident, in MiB.
+    pub fn peak(&mut self, process: &str, mib: f64) {
+        // Whole numbers of MiB, far below 2^53.
+        let bytes = format!("{mib:.0}").parse::<u64>().unwrap_or_default() * (1 << 20);
+        let most = self.peaks.entry(slug(process)).or_default();
+        *most = bytes.max(*most);
+    }
+
+    /// How many values lie where, as bars.
+    pub fn histogram(&mut self, name: &str, values: &Values, unit: &str) {
+        self.plots.extend(values.histogram(name, unit));
+    }
+
+    fn for_programs(&self) -> ForPrograms<'_> {
+        let config = self.setup.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut figures: BTreeMap<String, Value> =
+            self.figures.iter().map(|each| (each.key(), each.value.into())).collect();
+        if !self.peaks.is_empty() {
+            figures.insert("peak_rss_bytes".to_owned(), json!(self.peaks));
+        }
+        ForPrograms {
+            scenario: self.scenario,
+            config: config.collect(),
+            figures,
+            machine: &self.machine,
+            notes: &self.notes,
+        }
+    }
+
     /// Something that a reader must know.
     pub fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
@@ -77,7 +151,7 @@ impl Report {
     pub fn publish(&self, json: Option<&Path>) -> anyhow::Result<()> {
         self.print();
         let Some(file) = json else { return Ok(()) };
-        let text = serde_json::to_string_pretty(self)?;
+        let text = serde_json::to_string_pretty(&self.for_programs())?;
         std::fs::write(file, text + "\n")
             .with_context(|| format!("cannot write {}", file.display()))
     }
@@ -95,6 +169,9 @@ impl Report {
         let width = self.figures.iter().map(|each| each.name.chars().count()).max().unwrap_or(0);
         for Figure { name, value, unit } in &self.figures {
             println!("  {name:<width$}  {:>14} {unit}", readable(*value));
+        }
+        for line in &self.plots {
+            println!("  {line}");
         }
         for note in &self.notes {
             println!("  note: {note}");
@@ -119,6 +196,30 @@ impl Values {
         let Some(last) = self.0.len().checked_sub(1) else { return 0.0 };
         let rank = (1..=self.0.len()).find(|rank| count(*rank) >= share * count(self.0.len()));
         self.0[rank.map_or(last, |rank| rank - 1)]
+    }
+
+    /// A bar for each of ten equal ranges up to the 99th percentile, and one for what is beyond.
+    fn histogram(&self, name: &str, unit: &str) -> Vec<String> {
+        let most = self.percentile(0.99);
+        if most <= 0.0 {
+            return Vec::new();
+        }
+        let mut lines = vec![format!("{name}, {} values:", self.0.len())];
+        for step in 0..=10u32 {
+            let from = most * f64::from(step) / 10.0;
+            let to = if step == 10 { f64::INFINITY } else { most * f64::from(step + 1) / 10.0 };
+            let within = self.0.iter().filter(|value| **value >= from && **value < to).count();
+            let share = count(within) / count(self.0.len());
+            let bar: String = (1..=50).take_while(|n| f64::from(*n) / 50.0 <= share).map(|_| '█').collect();
+            let from = readable(from);
+            lines.push(format!("{from:>10} {unit}+ {within:>8} {bar}"));
+        }
+        lines
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The mean; 0 where there is none.
@@ -165,6 +266,29 @@ mod tests {
         {
             assert_eq!(readable(value), text);
         }
+    }
+
+    #[test]
+    fn programs_read_figures_under_keys_that_name_their_unit() {
+        for (name, unit, key) in [
+            ("instances per second", "/s", "instances_per_s"),
+            ("latency p50", "ms", "latency_p50_ms"),
+            ("running after, 10 %", "ms", "running_after_10_percent_ms"),
+            ("nodes that run some", "nodes", "nodes_that_run_some"),
+        ] {
+            assert_eq!(Figure { name: name.to_owned(), value: 0.0, unit }.key(), key);
+        }
+    }
+
+    #[test]
+    fn a_histogram_counts_each_value_once() {
+        let values = Values::of((1..=100).map(f64::from));
+        let lines = values.histogram("x", "ms");
+        let counts: usize = lines[1..]
+            .iter()
+            .filter_map(|line| line.split_whitespace().nth(2)?.parse::<usize>().ok())
+            .sum();
+        assert_eq!((lines.len(), counts), (12, 100));
     }
 
     #[test]

@@ -1,9 +1,17 @@
-//! One file a scenario. Later ones (`latency`, `spawn`, `failover`, `leader`, `heartbeats`, `churn`,
-//! `api`, `footprint`) get a file each here and a variant in `args`.
+//! One file a scenario, with what can be asked of it.
 
+pub mod api;
+pub mod churn;
 mod engine;
+pub mod failover;
+pub mod footprint;
+pub mod heartbeats;
+pub mod latency;
+pub mod leader;
 mod place;
+mod slots;
 mod tally;
+mod window;
 
 use crate::args::{Args, Scenario};
 use crate::fleet;
@@ -13,6 +21,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let report = match args.scenario {
         Scenario::Engine(engine) => engine::measure(&engine)?,
         Scenario::Place(place) => place::measure(&place).await?,
+        Scenario::Latency(latency) => latency::measure(&latency).await?,
+        Scenario::Failover(failover) => failover::measure(&failover).await?,
+        Scenario::Leader(leader) => leader::measure(&leader).await?,
+        Scenario::Heartbeats(heartbeats) => heartbeats::measure(&heartbeats).await?,
+        Scenario::Churn(churn) => churn::measure(&churn).await?,
+        Scenario::Api(api) => api::measure(&api).await?,
+        Scenario::Footprint(footprint) => footprint::measure(&footprint).await?,
         Scenario::Serve(serve) => return fleet::serve(serve).await,
     };
     report.publish(args.json.as_deref())

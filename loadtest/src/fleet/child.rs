@@ -7,15 +7,35 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use ostler_service::clock;
 
-use crate::args::Service;
+use crate::args::{Means, Service};
 
 /// How long a service may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
+/// What a child is to be.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// Which service.
+    pub service: Service,
+    /// What this one of them is called; a scheduler's and a registry's lease is held in that name.
+    pub name: String,
+    /// How many placements a scheduler makes in one plan.
+    pub batch: Option<usize>,
+    /// Which nodes executors are: the number of the first, how many, and how they run things.
+    pub nodes: (u32, u32, Means),
+}
+
+impl Role {
+    /// One of a service.
+    pub fn new(service: Service, name: impl Into<String>) -> Self {
+        Self { service, name: name.into(), batch: None, nodes: (0, 0, Means::Sim) }
+    }
+}
+
 /// A running service. It ends when its standard input is closed, so also when we die.
 pub struct Child {
-    service: Service,
+    role: Role,
     process: std::process::Child,
     home: PathBuf,
     address: String,
@@ -23,38 +43,47 @@ pub struct Child {
 
 impl Child {
     /// Starts one without waiting.
-    pub fn start(
-        service: Service,
-        nats: &str,
-        home: &Path,
-        batch: Option<usize>,
-    ) -> anyhow::Result<Self> {
-        let log = std::fs::File::create(home.join(format!("{}.log", service.as_str())))?;
+    pub fn start(role: Role, nats: &str, home: &Path) -> anyhow::Result<Self> {
+        let log = std::fs::File::create(home.join(format!("{}.log", role.name)))?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["serve", service.as_str(), "--nats", nats, "--home"]).arg(home);
-        if let Some(batch) = batch {
+        command.args(["serve", role.service.as_str(), "--name", &role.name, "--nats", nats]);
+        command.arg("--home").arg(home);
+        if let Some(batch) = role.batch {
             command.args(["--batch", &batch.to_string()]);
         }
+        let (first, count, means) = role.nodes;
+        command.args(["--first", &first.to_string(), "--count", &count.to_string()]);
+        command.args(["--means", means.as_str()]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
         let process = command.spawn().context("cannot start our own binary")?;
-        Ok(Self { service, process, home: home.to_owned(), address: String::new() })
+        Ok(Self { role, process, home: home.to_owned(), address: String::new() })
     }
 
     /// Waits until it says where it can be reached.
     pub async fn ready(&mut self) -> anyhow::Result<()> {
         let began = clock::instant();
-        let file = ready_file(&self.home, self.service);
+        let file = ready_file(&self.home, &self.role.name);
         while clock::since(began) < READY_WITHIN {
             if let Ok(address) = std::fs::read_to_string(&file) {
                 self.address = address;
                 return Ok(());
             }
             if let Some(status) = self.process.try_wait()? {
-                bail!("the {} ended: {status}\n{}", self.service.as_str(), self.log());
+                bail!("`{}` ended: {status}\n{}", self.role.name, self.log());
             }
             tokio::time::sleep(POLL).await;
         }
-        bail!("the {} is not ready after {READY_WITHIN:?}\n{}", self.service.as_str(), self.log())
+        bail!("`{}` is not ready after {READY_WITHIN:?}\n{}", self.role.name, self.log())
+    }
+
+    /// What it is.
+    pub fn service(&self) -> Service {
+        self.role.service
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.role.name
     }
 
     /// Where it serves: the gateway its API, others health and metrics.
@@ -65,6 +94,13 @@ impl Child {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
     }
 
     /// Lets it end by itself, and kills it if it does not.
@@ -80,7 +116,7 @@ impl Child {
     }
 
     fn log(&self) -> String {
-        let file = self.home.join(format!("{}.log", self.service.as_str()));
+        let file = self.home.join(format!("{}.log", self.role.name));
         std::fs::read_to_string(file).unwrap_or_default()
     }
 }
@@ -94,6 +130,6 @@ impl Drop for Child {
 }
 
 /// Where a service tells its address once it is ready.
-pub fn ready_file(home: &Path, service: Service) -> PathBuf {
-    home.join(format!("{}.ready", service.as_str()))
+pub fn ready_file(home: &Path, name: &str) -> PathBuf {
+    home.join(format!("{name}.ready"))
 }

@@ -1,7 +1,8 @@
-//! Thousands of simulated hosts: the executor's own code with the `sim` driver, in this process, on
-//! connections that they share.
+//! Thousands of simulated hosts: the executor's own code with the `sim` driver, in one process, on
+//! connections that they share; or one real one.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,74 +13,72 @@ use ostler_core::id::NodeName;
 use ostler_core::node::{Liveness, Node};
 use ostler_core::resources::{Bytes, Resources};
 use ostler_core::workload::DriverKind;
-use ostler_executor::config::{Capacity, Events};
+use ostler_executor::config::{Capacity, Events, OnStop};
 use ostler_executor::{Buses, Config};
 use ostler_schemas::bucket::Bucket;
 use ostler_service::{Program, Tasks};
-
-use super::Setup;
 
 /// How long all nodes may take to join.
 const ONLINE_WITHIN: Duration = Duration::from_secs(180);
 /// What names of nodes begin with.
 const PREFIX: &str = "load-";
 
-/// The simulated executors.
+/// Some executors of this process.
 pub struct Executors {
     program: Program,
-    nodes: u32,
 }
 
 impl Executors {
-    /// Starts them without waiting.
-    pub async fn start(bus: &ostler_bus::Config, setup: &Setup) -> anyhow::Result<Self> {
+    /// Starts so many simulated ones, beginning with number `first`, without waiting.
+    pub async fn simulate(
+        bus: &ostler_bus::Config,
+        first: u32,
+        count: u32,
+        connections: u32,
+    ) -> anyhow::Result<Self> {
         let program = Program::new();
-        let connections = setup.connections.min(setup.nodes).max(1);
+        let connections = connections.min(count).max(1);
         let shared = try_join_all((0..connections).map(|_| connect(bus, &program))).await?;
-        for (number, buses) in (0..setup.nodes).zip(shared.iter().cycle()) {
-            let config = config(number)?;
+        for (number, buses) in (first..first + count).zip(shared.iter().cycle()) {
+            let config = simulated(number)?;
             let tasks = Tasks::under(program.tasks.stop_token().child_token());
             let own = Program { tasks, ..Program::new() };
             let run = ostler_executor::run_with(config, buses.clone(), own);
             program.tasks.spawn("executor", run);
         }
-        Ok(Self { program, nodes: setup.nodes })
-    }
-
-    /// Waits until the registry calls all of them online.
-    pub async fn online(&self, bus: &Bus) -> anyhow::Result<()> {
-        let bar = ProgressBar::new(self.nodes.into()).with_message("nodes online");
-        let mut watch = bus.watch(&Bucket::Nodes).await?;
-        let mut online = BTreeSet::new();
-        let all = async {
-            while online.len() < usize::try_from(self.nodes).unwrap_or(usize::MAX) {
-                match watch.next().await {
-                    Some(WatchEvent::Put { key, value, .. }) if is_ours(&key) => {
-                        let node: Node = WatchEvent::decode(&value)?;
-                        if node.liveness == Liveness::Online {
-                            online.insert(key);
-                        }
-                    }
-                    Some(_) => {}
-                    None => anyhow::bail!("the program stops"),
-                }
-                bar.set_position(u64::try_from(online.len())?);
-            }
-            Ok(())
-        };
-        let ended = self.program.tasks.stop_token();
-        let done = tokio::select! {
-            done = tokio::time::timeout(ONLINE_WITHIN, all) => done,
-            () = ended.cancelled() => anyhow::bail!("an executor ended"),
-        };
-        bar.finish_and_clear();
-        done.with_context(|| format!("only {} of {} nodes joined", online.len(), self.nodes))?
+        Ok(Self { program })
     }
 
     /// Stops all of them.
     pub async fn stop(self) {
         self.program.tasks.shut_down(Duration::from_secs(60)).await;
     }
+}
+
+/// Waits until the registry calls so many of our nodes online.
+pub async fn online(bus: &Bus, nodes: u32) -> anyhow::Result<()> {
+    let bar = ProgressBar::new(nodes.into()).with_message("nodes online");
+    let mut watch = bus.watch(&Bucket::Nodes).await?;
+    let mut online = BTreeSet::new();
+    let all = async {
+        while online.len() < usize::try_from(nodes).unwrap_or(usize::MAX) {
+            match watch.next().await {
+                Some(WatchEvent::Put { key, value, .. }) if is_ours(&key) => {
+                    let node: Node = WatchEvent::decode(&value)?;
+                    if node.liveness == Liveness::Online {
+                        online.insert(key);
+                    }
+                }
+                Some(_) => {}
+                None => anyhow::bail!("the program stops"),
+            }
+            bar.set_position(u64::try_from(online.len())?);
+        }
+        Ok(())
+    };
+    let done = tokio::time::timeout(ONLINE_WITHIN, all).await;
+    bar.finish_and_clear();
+    done.with_context(|| format!("only {} of {nodes} nodes joined", online.len()))?
 }
 
 async fn connect(bus: &ostler_bus::Config, program: &Program) -> anyhow::Result<Buses> {
@@ -93,8 +92,13 @@ pub fn is_ours(node: &str) -> bool {
     node.starts_with(PREFIX)
 }
 
-fn config(number: u32) -> anyhow::Result<Config> {
-    let name: NodeName = format!("{PREFIX}{number:05}").parse()?;
+/// The name of a node.
+pub fn name(number: u32) -> anyhow::Result<NodeName> {
+    Ok(format!("{PREFIX}{number:05}").parse()?)
+}
+
+fn simulated(number: u32) -> anyhow::Result<Config> {
+    let name = name(number)?;
     Ok(Config {
         hardware: Some(name.to_string()),
         name: Some(name),
@@ -113,4 +117,14 @@ fn config(number: u32) -> anyhow::Result<Config> {
         events: Events::Trouble,
         ..Config::default()
     })
+}
+
+/// One that runs real processes, as it is deployed: with a journal, in a folder of its own.
+pub fn real(number: u32, home: &Path) -> anyhow::Result<Config> {
+    let mut config = simulated(number)?;
+    config.drivers = vec![DriverKind::Process];
+    config.data_dir = Some(home.join(name(number)?.to_string()));
+    config.on_stop = OnStop::Stop;
+    config.events = Events::All;
+    Ok(config)
 }

@@ -2,14 +2,17 @@
 
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 
 use ostler_bus::{Bus, Pings};
 use ostler_service::{Program, telemetry};
 
 use super::child::ready_file;
-use crate::args::{Serve, Service};
+use super::executors::{self, Executors};
+use crate::args::{Means, Serve, Service};
+
+/// Connections that the nodes of one child share.
+const CONNECTIONS: u32 = 4;
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -18,12 +21,41 @@ pub async fn serve(args: Serve) -> anyhow::Result<()> {
     telemetry::start(&telemetry::Config::default());
     let program = Program::new();
     let config = ostler_bus::Config { url: args.nats.clone(), ..ostler_bus::Config::default() };
+    if args.service == Service::Executors {
+        return executors(&args, &config, &program).await;
+    }
     let bus = Bus::connect(&config, args.service.as_str(), Pings::Usual, &program).await?;
     let address = start(&args, bus, &program).await?;
     stop_with_stdin(&program);
-    tell_when_ready(&program, &args.home, args.service, address).await?;
+    tell_when_ready(&program, &args, address).await?;
     program.tasks.stopped().await;
     program.finish().await.map_err(anyhow::Error::msg)
+}
+
+/// Some nodes: thousands of simulated ones, or one that runs real processes.
+async fn executors(
+    args: &Serve,
+    config: &ostler_bus::Config,
+    program: &Program,
+) -> anyhow::Result<()> {
+    match args.means {
+        Means::Sim => {
+            let some = Executors::simulate(config, args.first, args.count, CONNECTIONS).await?;
+            stop_with_stdin(program);
+            tell_when_ready(program, args, LOOPBACK).await?;
+            program.tasks.stopped().await;
+            some.stop().await;
+        }
+        Means::Process => {
+            let bus = Bus::connect(config, "executor", Pings::Usual, program).await?;
+            let own = executors::real(args.first, &args.home)?;
+            program.tasks.spawn("executor", ostler_executor::run(own, bus, program.clone()));
+            stop_with_stdin(program);
+            tell_when_ready(program, args, LOOPBACK).await?;
+            program.tasks.stopped().await;
+        }
+    }
+    program.clone().finish().await.map_err(anyhow::Error::msg)
 }
 
 /// Starts the service; says where it can be reached.
@@ -31,25 +63,31 @@ async fn start(args: &Serve, bus: Bus, program: &Program) -> anyhow::Result<Sock
     let own = program.clone();
     match args.service {
         Service::Registry => {
-            let database = format!("sqlite:{}/registry.db", args.home.display());
-            let config = ostler_registry::Config { database, ..Default::default() };
+            let database = format!("sqlite:{}/{}.db", args.home.display(), args.name);
+            let replica = args.name.clone();
+            let config = ostler_registry::Config { database, replica, ..Default::default() };
             program.tasks.spawn("registry", ostler_registry::run(config, bus, own));
-            Ok(program.serve_health(LOOPBACK).await?)
         }
         Service::Scheduler => {
-            let mut config = ostler_scheduler::Config::default();
+            let mut config =
+                ostler_scheduler::Config { id: args.name.clone(), ..Default::default() };
             config.batch = args.batch.unwrap_or(config.batch);
             program.tasks.spawn("scheduler", ostler_scheduler::run(config, bus, own));
-            Ok(program.serve_health(LOOPBACK).await?)
+        }
+        Service::Metrics => {
+            let config = ostler_metrics::Config::default();
+            program.tasks.spawn("metrics", ostler_metrics::run(config, bus, own));
         }
         Service::Gateway => {
             let config = ostler_gateway::Config { listen: LOOPBACK, ..Default::default() };
             let bound = ostler_gateway::bind(config).await?;
             let address = bound.address();
             program.tasks.spawn("gateway", bound.run(bus, own));
-            Ok(address)
+            return Ok(address);
         }
+        Service::Executors => anyhow::bail!("executors are started otherwise"),
     }
+    Ok(program.serve_health(LOOPBACK).await?)
 }
 
 /// A thread, because standard input has no other way; it ends with the process.
@@ -65,15 +103,14 @@ fn stop_with_stdin(program: &Program) {
 
 async fn tell_when_ready(
     program: &Program,
-    home: &Path,
-    service: Service,
+    args: &Serve,
     address: SocketAddr,
 ) -> anyhow::Result<()> {
     let stop = program.tasks.stop_token();
     while program.health.ready().is_err() && !stop.is_cancelled() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let file = ready_file(home, service);
+    let file = ready_file(&args.home, &args.name);
     let part = file.with_extension("part");
     std::fs::write(&part, address.to_string())?;
     Ok(std::fs::rename(part, file)?)

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
 use indicatif::ProgressBar;
 use ostler_service::clock;
 use serde_json::json;
@@ -27,6 +26,7 @@ pub async fn measure(args: &Args) -> anyhow::Result<Report> {
         nodes: args.nodes,
         connections: args.connections,
         batch: args.batch,
+        ..Setup::default()
     };
     let began = clock::instant();
     let fleet = Fleet::start(&setup).await?;
@@ -51,7 +51,7 @@ async fn run(args: &Args, fleet: &Fleet, report: &mut Report) -> anyhow::Result<
     let mut tally = Tally::begin(&fleet.bus).await?;
     let before = fleet.placement_revision().await?;
     let began = clock::instant();
-    put(fleet, args.instances).await?;
+    fleet.put("load", &sim(args.instances)).await?;
     let accepted = clock::since(began);
     let bar = ProgressBar::new(args.instances.into()).with_message("running");
     let goal = Goal { running: args.instances, began, within: Duration::from_secs(args.within) };
@@ -63,7 +63,7 @@ async fn run(args: &Args, fleet: &Fleet, report: &mut Report) -> anyhow::Result<
     report.percentiles("age of reports when heard,", &tally.ages(), "ms");
     distribution(&tally, report);
     let began = clock::instant();
-    remove(fleet).await?;
+    fleet.remove("load").await?;
     let bar = ProgressBar::new(args.instances.into()).with_message("left to end");
     tally.until(Goal { running: 0, began, within: END_WITHIN }, &bar).await?;
     bar.finish_and_clear();
@@ -106,27 +106,7 @@ fn distribution(tally: &Tally, report: &mut Report) {
     report.figure("per node, standard deviation", per_node.deviation(), "instances");
 }
 
-fn url(fleet: &Fleet) -> String {
-    format!("{}/v1/workloads/default/load", fleet.api)
-}
-
-async fn put(fleet: &Fleet, instances: u32) -> anyhow::Result<()> {
-    let body = json!({
-        "name": "load", "driver": "sim", "count": instances,
-        "resources": { "cpu": 10, "memory": "8MiB" },
-    });
-    let answer = reqwest::Client::new().put(url(fleet)).json(&body).send().await;
-    check(answer.context("the gateway does not answer")?).await
-}
-
-async fn remove(fleet: &Fleet) -> anyhow::Result<()> {
-    let answer = reqwest::Client::new().delete(url(fleet)).send().await;
-    check(answer.context("the gateway does not answer")?).await
-}
-
-async fn check(answer: reqwest::Response) -> anyhow::Result<()> {
-    let status = answer.status();
-    let text = answer.text().await.unwrap_or_default();
-    ensure!(status.is_success(), "the gateway says {status}: {text}");
-    Ok(())
+/// A workload of simulated instances.
+pub fn sim(instances: u32) -> serde_json::Value {
+    json!({ "driver": "sim", "count": instances, "resources": { "cpu": 10, "memory": "8MiB" } })
 }
