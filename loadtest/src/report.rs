@@ -210,7 +210,8 @@ impl Values {
             let to = if step == 10 { f64::INFINITY } else { most * f64::from(step + 1) / 10.0 };
             let within = self.0.iter().filter(|value| **value >= from && **value < to).count();
             let share = count(within) / count(self.0.len());
-            let bar: String = (1..=50).take_while(|n| f64::from(*n) / 50.0 <= share).map(|_| '█').collect();
+            let bar: String =
+                (1..=50).take_while(|n| f64::from(*n) / 50.0 <= share).map(|_| '█').collect();
             let from = readable(from);
             lines.push(format!("{from:>10} {unit}+ {within:>8} {bar}"));
         }

@@ -72,10 +72,46 @@ impl Tally {
 
     /// Waits until exactly so many run.
     pub async fn until(&mut self, goal: Goal, bar: &ProgressBar) -> anyhow::Result<Reached> {
+        self.wait(goal, bar, |running| running == goal.running).await
+    }
+
+    /// Waits until at least so many run.
+    pub async fn until_at_least(
+        &mut self,
+        goal: Goal,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<Reached> {
+        self.wait(goal, bar, |running| running >= goal.running).await
+    }
+
+    /// Whether how many run changes within a time.
+    pub async fn changes_within(&mut self, time: Duration) -> anyhow::Result<bool> {
+        let began = clock::instant();
+        let before = self.running;
+        while clock::since(began) < time {
+            let left = time.saturating_sub(clock::since(began));
+            match tokio::time::timeout(left, self.watch.next()).await {
+                Ok(Some(event)) => self.hear(event)?,
+                Ok(None) => bail!("the program stops"),
+                Err(_) => {}
+            }
+            if self.running != before {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn wait(
+        &mut self,
+        goal: Goal,
+        bar: &ProgressBar,
+        enough: impl Fn(u32) -> bool,
+    ) -> anyhow::Result<Reached> {
         let mut reached = Reached::default();
         let left = goal.within.saturating_sub(clock::since(goal.began));
         let counting = async {
-            while self.running != goal.running {
+            while !enough(self.running) {
                 let before = self.running;
                 let Some(event) = self.watch.next().await else { bail!("the program stops") };
                 self.hear(event)?;
