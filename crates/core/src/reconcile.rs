@@ -17,6 +17,8 @@ mod decision;
 mod drain;
 mod ending;
 mod event;
+mod fence;
+mod follow;
 mod loss;
 mod observe;
 mod occupy;
@@ -37,7 +39,7 @@ mod view;
 mod wake;
 mod why;
 
-pub use decision::{Decision, Plan, Revert};
+pub use decision::{Decision, Note, Plan, Revert};
 pub use event::Event;
 pub use progress::{Exclusion, Progress, Unplaced};
 pub use settings::Settings;

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use ostler_core::id::{PoolName, WorkloadKey};
-use ostler_core::reconcile::{Decision, Unplaced};
+use ostler_core::reconcile::{Decision, Note, Unplaced};
+use ostler_core::time::Timestamp;
 use ostler_schemas::pb;
 
 /// Above so many decisions of a plan they are summed up by workload.
@@ -52,6 +53,15 @@ pub(crate) const fn kind(decision: &Decision) -> &'static str {
         Decision::UpdateFailed { .. } => "workload.update_failed",
         Decision::Updated { .. } => "workload.updated",
         Decision::Unplaced { .. } => "workload.unplaced",
+        Decision::Drained { .. } => "node.drained",
+        Decision::Noted { note, .. } => match note {
+            Note::Infeasible { .. } => "workload.infeasible",
+            Note::Feasible => "workload.feasible",
+            Note::RunBegan { .. } => "workload.run_began",
+            Note::RunSkipped { .. } => "workload.run_skipped",
+            Note::RunEnded { .. } => "workload.run_ended",
+            Note::StopsFirst { .. } => "workload.stops_first",
+        },
         Decision::MassLoss { .. } => "fleet.mass_loss",
     }
 }
@@ -103,6 +113,11 @@ fn event(decision: &Decision) -> pb::Event {
             name(&mut event, workload);
             (event.reason, details) = why_unplaced(unplaced);
         }
+        Decision::Drained { node } => event.node = node.to_string(),
+        Decision::Noted { workload, note } => {
+            name(&mut event, workload);
+            (event.reason, details) = noted(note);
+        }
         Decision::MassLoss { lost, of, until } => {
             event.reason = format!("{lost} of {of} nodes were lost at once: nothing is moved");
             details = vec![
@@ -114,6 +129,21 @@ fn event(decision: &Decision) -> pb::Event {
     }
     event.details = details.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     event
+}
+
+fn noted(note: &Note) -> (String, Vec<(&'static str, String)>) {
+    let due = |due: &Timestamp| vec![("due_ms", due.as_millis().to_string())];
+    match note {
+        Note::Infeasible { condition } => (format!("`{condition}` does not hold"), Vec::new()),
+        Note::Feasible => (String::new(), Vec::new()),
+        Note::RunBegan { due: at } => (String::new(), due(at)),
+        Note::RunSkipped { due: at, why } => ((*why).to_owned(), due(at)),
+        Note::RunEnded { due: at, how } => ((*how).to_owned(), due(at)),
+        Note::StopsFirst { slot } => {
+            let reason = "the old and the new one have no room at once: the old one ends first";
+            (reason.to_owned(), vec![("slot", slot.to_string())])
+        }
+    }
 }
 
 fn why_unplaced(unplaced: &Unplaced) -> (String, Vec<(&'static str, String)>) {
@@ -135,6 +165,8 @@ fn sum_key(decision: &Decision) -> Option<(&'static str, &WorkloadKey, &str)> {
         Decision::UpdateFailed { .. }
         | Decision::Updated { .. }
         | Decision::Unplaced { .. }
+        | Decision::Drained { .. }
+        | Decision::Noted { .. }
         | Decision::MassLoss { .. } => None,
     }
 }

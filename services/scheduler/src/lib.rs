@@ -12,6 +12,7 @@ pub mod config;
 mod errand;
 mod feed;
 mod history;
+mod leases;
 mod metrics;
 mod pool;
 mod reader;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostler_bus::{Bus, Lease};
-use ostler_core::id::{NodeName, PoolName};
+use ostler_core::id::PoolName;
 use ostler_core::time::Timestamp;
 use ostler_service::Program;
 use tokio::sync::mpsc;
@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::errand;
 use crate::feed::Feed;
 use crate::history;
+use crate::leases::Look;
 use crate::metrics::Metrics;
 use crate::reign::{Effect, Input, Reign};
 use crate::standing::Standing;
@@ -179,7 +180,7 @@ struct Throne {
     reign: Reign,
     pen: Pen,
     asks: mpsc::Receiver<asked::Ask>,
-    gone: (mpsc::Sender<NodeName>, mpsc::Receiver<NodeName>),
+    gone: (mpsc::Sender<Look>, mpsc::Receiver<Look>),
     stop: CancellationToken,
 }
 
@@ -225,7 +226,7 @@ impl Throne {
                 () = lease.lost() => return End::LeaseLost,
                 Some(written) = self.pen.written.recv() => Input::Written(written),
                 Some(ask) = self.asks.recv() => Input::Asked(ask),
-                Some(node) = self.gone.1.recv() => Input::LeaseGone(node),
+                Some(look) = self.gone.1.recv() => Input::LeaseGone(look),
                 _ = tick.tick() => Input::Tick,
                 () = due => Input::Due,
                 heard = feed.next() => match heard {
@@ -270,11 +271,11 @@ impl Throne {
                 tasks.spawn_brief(errand::roll_back(bus, workload, (good, failed), stop));
             }
             Effect::Sync(node) => tasks.spawn_brief(errand::sync(bus, node)),
-            Effect::LookForLease(node) => {
+            Effect::LookForLease(look) => {
                 let gone = self.gone.0.clone();
                 tasks.spawn_brief(async move {
-                    if errand::lease_gone(&bus, &node).await {
-                        gone.send(node).await.ok();
+                    if errand::lease_gone(&bus, &look.0).await {
+                        gone.send(look).await.ok();
                     }
                 });
             }

@@ -7,7 +7,7 @@ use ostler_core::command::Command;
 use ostler_core::head::Head;
 use ostler_core::id::{NodeName, PoolName, WorkloadKey};
 use ostler_core::instance::{Manifest, Report};
-use ostler_core::node::{Liveness, Node};
+use ostler_core::node::Node;
 use ostler_core::reconcile::{Event, Progress};
 use ostler_schemas::bucket::{Outcomes, PlacementKey};
 use ostler_schemas::wire::WireError;
@@ -28,7 +28,7 @@ pub(crate) struct Unreadable {
     pub source: WireError,
 }
 
-/// Knows what belongs to the pool, and which of its nodes may have left fenced instances behind.
+/// Knows what belongs to the pool.
 #[derive(Debug)]
 pub(crate) struct Reader {
     pool: PoolName,
@@ -36,10 +36,6 @@ pub(crate) struct Reader {
     nodes: BTreeSet<NodeName>,
     /// Nodes of other pools.
     strangers: BTreeSet<NodeName>,
-    /// Nodes of ours that are away and whose own lease was not seen to be gone yet.
-    away: BTreeSet<NodeName>,
-    /// The last of them that was looked for.
-    looked_for: Option<NodeName>,
     /// While a watch begins anew: what it has not told again.
     untold_workloads: Option<BTreeSet<WorkloadKey>>,
     untold_nodes: Option<BTreeSet<NodeName>>,
@@ -53,8 +49,6 @@ impl Reader {
             workloads: BTreeSet::new(),
             nodes: BTreeSet::new(),
             strangers: BTreeSet::new(),
-            away: BTreeSet::new(),
-            looked_for: None,
             untold_workloads: None,
             untold_nodes: None,
         }
@@ -112,21 +106,6 @@ impl Reader {
         self.workloads.iter()
     }
 
-    /// Nodes whose own lease is to be looked for: at most so many, others each time.
-    pub fn away(&mut self, at_most: usize) -> Vec<NodeName> {
-        let last = self.looked_for.as_ref();
-        let rest = self.away.iter().filter(|node| Some(*node) > last);
-        let again = self.away.iter().filter(|node| Some(*node) <= last);
-        let next: Vec<NodeName> = rest.chain(again).take(at_most).cloned().collect();
-        self.looked_for = next.last().cloned();
-        next
-    }
-
-    /// The node's own lease is gone; false if the node came back meanwhile.
-    pub fn lease_gone(&mut self, node: &NodeName) -> bool {
-        self.away.remove(node)
-    }
-
     fn on_head(&mut self, head: Head) -> Option<Event> {
         let key = head.key();
         if let Some(untold) = &mut self.untold_workloads {
@@ -150,12 +129,6 @@ impl Reader {
         }
         self.strangers.remove(&node.name);
         self.nodes.insert(node.name.clone());
-        match node.liveness {
-            Liveness::Online | Liveness::Suspect => self.away.remove(&node.name),
-            Liveness::Offline | Liveness::Left | Liveness::Asleep => {
-                self.away.insert(node.name.clone())
-            }
-        };
         Some(Event::Node(Box::new(node)))
     }
 
@@ -186,7 +159,6 @@ impl Reader {
             Source::Nodes => {
                 let node: NodeName = key.parse().ok()?;
                 self.strangers.remove(&node);
-                self.away.remove(&node);
                 self.nodes.remove(&node).then_some(Event::NodeGone(node))
             }
             Source::Commands | Source::Placements | Source::Reports => None,
@@ -264,14 +236,5 @@ mod tests {
         assert_eq!(reader.on_head(head("edge")), None, "it was never ours");
         assert!(reader.on_head(head("default")).is_some());
         assert!(reader.on_head(head("edge")).is_some());
-    }
-
-    #[test]
-    fn leases_that_stay_do_not_keep_others_from_being_looked_for() {
-        let mut reader = Reader::new(PoolName::default());
-        reader.away = ["n1", "n2", "n3"].map(|name| name.parse().expect("a name")).into();
-        let mut looked = || reader.away(2).iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(looked(), ["n1", "n2"]);
-        assert_eq!(looked(), ["n3", "n1"]);
     }
 }

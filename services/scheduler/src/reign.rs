@@ -17,13 +17,11 @@ use crate::asked::{self, Ask};
 use crate::beats::Beats;
 use crate::feed::{Heard, Source};
 use crate::history;
+use crate::leases::{Leases, Look};
 use crate::metrics::PoolMetrics;
 use crate::reader::Reader;
 use crate::row::{Aftermath, Row};
 use crate::writer::{Failure, Written};
-
-/// Nodes whose own lease is looked for at a time.
-const LEASES_AT_A_TIME: usize = 64;
 
 /// What the loop hears.
 #[derive(Debug)]
@@ -35,7 +33,7 @@ pub(crate) enum Input {
     /// From somebody who wants to know.
     Asked(Ask),
     /// A node's own lease is gone.
-    LeaseGone(NodeName),
+    LeaseGone(Look),
     /// The moment that the engine named has come.
     Due,
     /// A second has passed.
@@ -52,7 +50,7 @@ pub(crate) enum Effect {
     /// Ask a node to read its manifest again.
     Sync(NodeName),
     /// See whether a node's own lease is gone.
-    LookForLease(NodeName),
+    LookForLease(Look),
     /// Lay down the pen.
     End(Failure),
 }
@@ -65,6 +63,7 @@ pub(crate) struct Reign {
     engine: Engine,
     reader: Reader,
     beats: Beats,
+    leases: Leases,
     metrics: PoolMetrics,
     /// Slots without a place, by workload.
     unplaced: BTreeMap<WorkloadKey, u64>,
@@ -91,6 +90,7 @@ impl Reign {
             engine,
             reader,
             beats: Beats::default(),
+            leases: Leases::default(),
             metrics,
             unplaced: BTreeMap::new(),
             dirty: true,
@@ -122,10 +122,8 @@ impl Reign {
             Input::Written(Written::Row(aftermath)) => self.on_row(*aftermath),
             Input::Written(Written::Failed(failure)) => vec![Effect::End(failure)],
             Input::Asked(ask) => self.on_asked(ask, now),
-            Input::LeaseGone(node) => {
-                if self.reader.lease_gone(&node) {
-                    self.observe(Event::NodeLeaseGone(node), now);
-                }
+            Input::LeaseGone((node, since)) => {
+                self.observe(Event::NodeLeaseGone { node, since }, now);
                 Vec::new()
             }
             Input::Due => {
@@ -133,8 +131,8 @@ impl Reign {
                 Vec::new()
             }
             Input::Tick => {
-                let away = self.reader.away(LEASES_AT_A_TIME);
-                away.into_iter().map(Effect::LookForLease).collect()
+                let open = self.engine.leases_to_look_for();
+                self.leases.next(&open).into_iter().map(Effect::LookForLease).collect()
             }
         }
     }

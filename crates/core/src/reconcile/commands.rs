@@ -3,7 +3,6 @@
 use crate::command::{Command, Order, Outcome, Verdict};
 use crate::id::{InstanceId, NodeName};
 use crate::instance::Desired;
-use crate::node::Admin;
 use crate::time::Span;
 
 use super::Engine;
@@ -13,20 +12,18 @@ use super::why::Why;
 
 /// For how long outcomes are kept.
 const KEPT: Span = Span::from_secs(24 * 3600);
-/// A drain is ordered after the node's record says so; both have been heard by then.
-const TAKEN_BACK: Span = Span::from_secs(60);
 
 /// What became of an order for now.
-struct Answer(Verdict, String);
+pub(super) struct Answer(pub Verdict, pub String);
 
 impl Answer {
-    fn done() -> Self {
+    pub fn done() -> Self {
         Self(Verdict::Done, String::new())
     }
-    fn refused(reason: String) -> Self {
+    pub fn refused(reason: String) -> Self {
         Self(Verdict::Refused, reason)
     }
-    fn running(reason: String) -> Self {
+    pub fn running(reason: String) -> Self {
         Self(Verdict::Running, reason)
     }
 }
@@ -144,130 +141,21 @@ impl Engine {
         if head.spec.update.canary == 0 {
             return Answer::refused(format!("`{workload}` has no canaries"));
         }
-        self.works[at(work)].progress.promoted = head.version;
+        let state = &mut self.works[at(work)];
+        if let Some((version, reason)) = &state.progress.failed {
+            return Answer::refused(format!("the update to version {version} failed: {reason}"));
+        }
+        if state.progress.promoted < head.compatible_since && state.progress.step_since.is_some() {
+            // What comes now has all its time, however long the canaries were looked at.
+            state.progress.step_since = Some(turn.now);
+        }
+        state.progress.promoted = head.version;
         turn.plan.progress.insert(self.works[at(work)].key.clone());
         self.dirty.insert(work);
         Answer::done()
     }
 
-    /// Looks at the orders that take their time: which are done, and what blocks the others.
-    pub(super) fn follow_orders(&mut self, turn: &mut Turn) {
-        for (id, command) in self.orders.running.clone() {
-            let answer = match &command.order {
-                Order::Drain { node, .. } => self.follow_drain(node, turn.now.since(command.at)),
-                Order::Evacuate { node } => self.follow_evacuation(node),
-                Order::MoveInstance { instance, .. } => self.follow_move(*instance),
-                Order::StopInstance { .. }
-                | Order::RestartInstance { .. }
-                | Order::Promote { .. }
-                | Order::Rebalance { .. } => Answer::done(),
-            };
-            if answer.0 != Verdict::Running {
-                self.orders.running.remove(&id);
-                self.release(&command);
-            }
-            self.note_outcome(&command, answer, turn);
-        }
-    }
-
-    fn release(&mut self, command: &Command) {
-        match &command.order {
-            Order::Drain { node, .. } => {
-                if let Some(index) = self.node_names.get(node) {
-                    self.orders.forced.remove(index);
-                }
-            }
-            Order::Evacuate { node } => {
-                if let Some(index) = self.node_names.get(node) {
-                    self.orders.evacuated.remove(index);
-                }
-            }
-            Order::StopInstance { .. }
-            | Order::RestartInstance { .. }
-            | Order::MoveInstance { .. }
-            | Order::Promote { .. }
-            | Order::Rebalance { .. } => {}
-        }
-    }
-
-    /// Done only when nothing of ours is left: every end was confirmed and its entry dropped.
-    /// Refused when the node is not being emptied `after` so long: the drain was taken back.
-    fn follow_drain(&self, name: &NodeName, after: Span) -> Answer {
-        let Some(node) = self.node_names.get(name) else { return unknown_node(name) };
-        let state = &self.nodes[at(*node)];
-        match state.admin() {
-            Admin::Draining | Admin::Maintenance if state.entries.is_empty() => Answer::done(),
-            Admin::Draining | Admin::Maintenance => {
-                Answer::running(format!("{} left{}", state.entries.len(), self.immovable(*node)))
-            }
-            Admin::Active | Admin::Cordoned if after >= TAKEN_BACK => {
-                Answer::refused(format!("the drain of node `{name}` was taken back"))
-            }
-            Admin::Active | Admin::Cordoned => {
-                Answer::running(format!("node `{name}` is not draining"))
-            }
-        }
-    }
-
-    /// What cannot be moved from this node, with its reasons.
-    fn immovable(&self, node: u32) -> String {
-        let mut lines: Vec<String> = Vec::new();
-        for index in &self.nodes[at(node)].entries {
-            let instance = &self.instances[at(*index)];
-            let work = &self.works[at(instance.work)];
-            let Some(stuck) = &work.stuck else { continue };
-            if instance.desired == Desired::Run {
-                let counts: Vec<String> = stuck
-                    .reasons
-                    .iter()
-                    .map(|(reason, count)| format!("{} {count}", reason.as_str()))
-                    .collect();
-                lines.push(format!("; {} has no other place: {}", work.key, counts.join(", ")));
-            }
-        }
-        lines.sort();
-        lines.dedup();
-        lines.truncate(20);
-        lines.concat()
-    }
-
-    fn follow_evacuation(&self, name: &NodeName) -> Answer {
-        let Some(node) = self.node_names.get(name) else { return unknown_node(name) };
-        let state = &self.nodes[at(*node)];
-        let open = state.entries.iter().filter(|index| !self.replaced(**index)).count();
-        if open == 0 { Answer::done() } else { Answer::running(format!("{open} left")) }
-    }
-
-    /// It is kept on a lost node, and another has its slot and is ready.
-    fn replaced(&self, index: u32) -> bool {
-        let instance = &self.instances[at(index)];
-        let slots = &self.works[at(instance.work)].slots;
-        let mut others = slots.range((instance.slot, 0)..=(instance.slot, NONE));
-        match instance.desired {
-            Desired::Keep => others.any(|(_, other)| {
-                let other = &self.instances[at(*other)];
-                other.desired == Desired::Run && other.ready
-            }),
-            Desired::Stop => !self.nodes[at(instance.node)].reachable(),
-            Desired::Run | Desired::Hibernate => false,
-        }
-    }
-
-    fn follow_move(&self, id: InstanceId) -> Answer {
-        let Some(index) = self.ids.get(&id) else { return Answer::done() };
-        let instance = &self.instances[at(*index)];
-        match instance.desired {
-            Desired::Run if self.works[at(instance.work)].stuck.is_some() => {
-                Answer::running(format!("no place{}", self.immovable(instance.node)))
-            }
-            Desired::Run => Answer::running("its replacement is being started".to_owned()),
-            Desired::Stop | Desired::Keep | Desired::Hibernate => {
-                Answer::running("it is being stopped".to_owned())
-            }
-        }
-    }
-
-    fn note_outcome(
+    pub(super) fn note_outcome(
         &mut self,
         command: &Command,
         Answer(verdict, reason): Answer,
@@ -294,6 +182,6 @@ impl Engine {
     }
 }
 
-fn unknown_node(name: &NodeName) -> Answer {
+pub(super) fn unknown_node(name: &NodeName) -> Answer {
     Answer::refused(format!("there is no node `{name}`"))
 }

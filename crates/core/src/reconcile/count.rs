@@ -106,6 +106,7 @@ impl Engine {
         for index in group.iter().copied() {
             let instance = &self.instances[at(index)];
             let gone = self.nodes[at(instance.node)].gone;
+            self.works[at(instance.work)].origins.remove(&instance.slot);
             match instance.desired {
                 Desired::Stop if gone => self.remove(index, turn),
                 Desired::Run | Desired::Keep | Desired::Hibernate | Desired::Stop => {

@@ -76,6 +76,18 @@ pub enum Decision {
         /// To which text.
         version: Version,
     },
+    /// Nothing of ours is left on a node that was to be emptied.
+    Drained {
+        /// Which node.
+        node: NodeName,
+    },
+    /// Something else that people should know of a workload.
+    Noted {
+        /// Of which workload.
+        workload: WorkloadKey,
+        /// What.
+        note: Note,
+    },
     /// Slots have no place.
     Unplaced {
         /// Of which workload.
@@ -91,6 +103,42 @@ pub enum Decision {
         of: u32,
         /// Until when nothing is moved.
         until: Timestamp,
+    },
+}
+
+/// What people should know of a workload, beside what becomes of its instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// The fleet cannot carry it: it is withdrawn, or not begun.
+    Infeasible {
+        /// What does not hold.
+        condition: String,
+    },
+    /// The fleet can carry it (again).
+    Feasible,
+    /// A run of a schedule began.
+    RunBegan {
+        /// For when it was due.
+        due: Timestamp,
+    },
+    /// A run of a schedule did not take place.
+    RunSkipped {
+        /// For when the last of them was due.
+        due: Timestamp,
+        /// Why.
+        why: &'static str,
+    },
+    /// A run of a schedule is over.
+    RunEnded {
+        /// For when it was due.
+        due: Timestamp,
+        /// How: `completed`, `time_limit` or `failed`.
+        how: &'static str,
+    },
+    /// An update ends the old instance before the new one starts, since both have no room at once.
+    StopsFirst {
+        /// In which slot.
+        slot: Slot,
     },
 }
 

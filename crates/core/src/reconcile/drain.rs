@@ -50,6 +50,8 @@ impl Engine {
             if self.could_go_anywhere(pass, turn.now) {
                 self.order_stop(holder, why, turn);
                 pass.units[place].hold = Hold::Held;
+            } else {
+                pass.nowhere = Some(unit.slot);
             }
             return;
         }

@@ -40,6 +40,7 @@ impl Engine {
         let origin = self.nodes[at(instance.node)].name.clone();
         let why = match (desired, observed) {
             (Desired::Run, Observed::Declined) => Why::Declined,
+            (Desired::Run, Observed::Completed) => Why::Completed,
             (Desired::Run, _) => Why::Failed,
             (Desired::Stop | Desired::Keep | Desired::Hibernate, _) => instance.why,
         };
@@ -54,6 +55,8 @@ impl Engine {
         let had_to_go = matches!(why, Why::Drain | Why::Moved | Why::Failed | Why::Declined);
         if had_to_go && !self.is_run(work, slot) {
             self.works[at(work)].origins.insert(slot, (origin, why));
+        } else if why != Why::NodeLost {
+            self.works[at(work)].origins.remove(&slot);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::command::{Command, Outcome};
 use crate::head::Head;
-use crate::id::{NodeName, WorkloadKey};
+use crate::id::{NodeName, Revision, Term, WorkloadKey};
 use crate::instance::{Manifest, Report};
 use crate::node::{Heartbeat, Node};
 
@@ -31,6 +31,12 @@ pub enum Event {
     Progress(WorkloadKey, Box<Progress>),
     /// The outcomes as they stand on the bus, at takeover.
     Outcomes(Vec<Outcome>),
-    /// The lease under which a node runs fenced instances is gone: none of them is alive.
-    NodeLeaseGone(NodeName),
+    /// The lease under which a node runs fenced instances is gone: of those that were told to stop
+    /// or to be kept before the look began, none is alive. See [`super::Engine::leases_to_look_for`].
+    NodeLeaseGone {
+        /// Whose lease.
+        node: NodeName,
+        /// Where its orders stood when the look began.
+        since: (Term, Revision),
+    },
 }

@@ -10,6 +10,7 @@ use crate::placement::{Request, Seat};
 use crate::time::Timestamp;
 use crate::workload::{Kind, Strategy, Workload};
 
+use super::fence::Unleased;
 use super::picture::{Instance, NONE, Text, at};
 use super::why::Why;
 use super::{Engine, Event};
@@ -33,10 +34,13 @@ impl Engine {
                 self.nodes[at(node)].gone = true;
                 self.mark_node(node);
             }
-            Event::NodeLeaseGone(name) => {
-                let node = self.node_index(&name);
-                self.nodes[at(node)].lease_gone = true;
-                self.mark_node(node);
+            Event::NodeLeaseGone { node, since } => {
+                let node = self.node_index(&node);
+                let state = &mut self.nodes[at(node)];
+                if !state.reachable() && state.unleased.is_none_or(|seen| seen.since < since) {
+                    state.unleased = Some(Unleased { since, at: now });
+                    self.mark_node(node);
+                }
             }
             Event::Heartbeat(beat) => self.observe_heartbeat(&beat),
             Event::Report(name, report) => self.observe_report(&name, report, now),
@@ -93,9 +97,9 @@ impl Engine {
         state.seat.reserved = seat.reserved;
         state.seat.max_instances = seat.max_instances;
         state.ports.set_range(node.facts.ports);
-        let back = node.liveness == Liveness::Online && state.liveness() != Liveness::Online;
+        let back = matches!(node.liveness, Liveness::Online | Liveness::Suspect);
         if back {
-            state.lease_gone = false;
+            state.unleased = None;
         }
         state.gone = false;
         let was_emptying = state.emptying();
@@ -103,6 +107,7 @@ impl Engine {
         if was_emptying && !state.emptying() {
             // The drain was taken back; the next one may have more time.
             self.orders.forced.remove(&index);
+            self.orders.evacuated.remove(&index);
         }
         let new = state.record.as_ref().expect("just put there");
         let same = old.as_ref().is_some_and(|old| {

@@ -44,13 +44,18 @@ impl Engine {
             slot: crate::id::Slot(instance.slot),
             node: self.nodes[at(instance.node)].name.clone(),
         };
+        let (work, slot) = (instance.work, instance.slot);
+        let node = self.nodes[at(instance.node)].name.clone();
         self.decide(turn, decision);
         self.touch(index, turn);
         self.set_desired(index, Desired::Keep, Why::NodeLost);
+        self.works[at(work)].origins.insert(slot, (node, Why::NodeLost));
     }
 
     /// Its node came back, and nothing took its place.
     pub(super) fn order_run(&mut self, index: u32, turn: &mut Turn) {
+        let instance = &self.instances[at(index)];
+        self.works[at(instance.work)].origins.remove(&instance.slot);
         self.touch(index, turn);
         self.set_desired(index, Desired::Run, Why::None);
     }

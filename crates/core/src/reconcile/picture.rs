@@ -15,6 +15,7 @@ use crate::ports::PortTable;
 use crate::resources::Resources;
 use crate::time::Timestamp;
 
+use super::fence::Unleased;
 use super::why::Why;
 use super::{Engine, Progress, Unplaced};
 
@@ -68,7 +69,7 @@ pub(super) struct NodeState {
     /// It was removed from the fleet.
     pub gone: bool,
     /// The lease under which it runs fenced instances is gone.
-    pub lease_gone: bool,
+    pub unleased: Option<Unleased>,
     pub seat: Seat,
     pub ports: PortTable,
     pub entries: BTreeSet<u32>,
@@ -90,7 +91,7 @@ impl NodeState {
             name,
             record: None,
             gone: false,
-            lease_gone: false,
+            unleased: None,
             seat: Seat::default(),
             ports: PortTable::new((0, 0)),
             entries: BTreeSet::new(),
@@ -166,8 +167,10 @@ pub(super) struct Work {
     pub wake: Option<Timestamp>,
     /// Instances whose end was seen, and what their executor said.
     pub ended: Vec<(u32, String)>,
-    /// By slot: where its last instance was, if that failed or had to go.
+    /// By slot: where its last instance was, if that is lost, failed or had to go.
     pub origins: BTreeMap<u32, (NodeName, Why)>,
+    /// It was looked at in this reign.
+    pub looked: bool,
 }
 
 impl Work {
@@ -191,6 +194,7 @@ impl Work {
             wake: None,
             ended: Vec::new(),
             origins: BTreeMap::new(),
+            looked: false,
         }
     }
 

@@ -14,7 +14,7 @@ use super::plan::{Pass, Turn, Want};
 use super::slot::Hold;
 use super::survey::Bounds;
 use super::why::Why;
-use super::{Decision, Engine, Unplaced};
+use super::{Decision, Engine, Note, Unplaced};
 
 /// At most so many nodes are named with their reasons.
 const NAMED: usize = 100;
@@ -41,6 +41,10 @@ impl Engine {
         let mut wants: Vec<Want> = missing.into_iter().map(fill).collect();
         wants.append(&mut pass.wants);
         let mut misses = Misses::default();
+        if let Some(slot) = pass.nowhere {
+            let field = self.field(pass.work, &pass.head, turn.now, Bounds::default());
+            (misses.reasons, misses.stuck) = (Some(self.reasons(&field)), vec![slot]);
+        }
         let (bound, plain): (Vec<Want>, Vec<Want>) =
             wants.into_iter().partition(|want| want.to.is_some() || want.not.is_some());
         for want in bound {
@@ -61,7 +65,8 @@ impl Engine {
         let unplaced = reasons.map_or_else(Vec::new, |reasons| runs(missing, &reasons));
         self.set_unplaced(pass, unplaced, turn);
         let stuck = self.works[at(pass.work)].stuck.is_some();
-        if missing.is_empty() && pass.wants.is_empty() && stuck {
+        let wanting = !missing.is_empty() || !pass.wants.is_empty() || pass.nowhere.is_some();
+        if !wanting && stuck {
             self.works[at(pass.work)].stuck = None;
         }
         self.block(pass, turn.now);
@@ -102,6 +107,9 @@ impl Engine {
         match want.replaces {
             None => misses.slots.push(want.slot),
             Some(old) if want.why == Why::Updated && self.fits_instead(pass, old) => {
+                let (workload, slot) = (self.works[at(pass.work)].key.clone(), Slot(want.slot));
+                let note = Note::StopsFirst { slot };
+                self.decide(turn, Decision::Noted { workload, note });
                 self.order_stop(old, Why::Updated, turn);
                 pass.steps += 1;
             }
@@ -189,7 +197,10 @@ impl Engine {
         });
         self.touch(index, turn);
         turn.left -= 1;
-        pass.steps += 1;
+        // One that failed before and is tried again is no step of an update.
+        let again = |(slot, _, _): &(Slot, Timestamp, u32)| slot.0 == want.slot;
+        let again = self.works[at(pass.work)].progress.waiting.iter().any(again);
+        pass.steps += u32::from(!again);
         self.works[at(pass.work)].watch = true;
         if !self.blocked.is_empty() {
             self.wake_near(pass.work);
@@ -218,14 +229,8 @@ impl Engine {
             let moved = want.why != Why::Updated;
             return moved.then(|| (self.nodes[at(node)].name.clone(), want.why.as_str()));
         }
-        let state = &mut self.works[at(pass.work)];
-        if let Some((node, why)) = state.origins.remove(&want.slot) {
-            return Some((node, why.as_str()));
-        }
-        let held = state.slots.range((want.slot, 0)..=(want.slot, NONE));
-        let lost = held.map(|(_, index)| &self.instances[at(*index)]);
-        let lost = lost.filter(|one| one.desired == Desired::Keep).max_by_key(|one| one.id)?;
-        Some((self.nodes[at(lost.node)].name.clone(), Why::NodeLost.as_str()))
+        let (node, why) = self.works[at(pass.work)].origins.remove(&want.slot)?;
+        Some((node, why.as_str()))
     }
 
     /// What each node of the field says, counted and by name.

@@ -34,6 +34,8 @@ pub(super) struct Pass {
     pub steps: u32,
     /// Something is kept on a lost node.
     pub kept: bool,
+    /// A slot whose fenced instance has to go and for which there is no other place.
+    pub nowhere: Option<u32>,
 }
 
 impl Pass {
@@ -106,8 +108,16 @@ impl Engine {
         };
         let before = self.works[at(work)].progress.clone();
         let units = Vec::new();
-        let mut pass =
-            Pass { work, head, units, wants: Vec::new(), wake: None, steps: 0, kept: false };
+        let mut pass = Pass {
+            work,
+            head,
+            units,
+            wants: Vec::new(),
+            wake: None,
+            steps: 0,
+            kept: false,
+            nowhere: None,
+        };
         self.prune(&mut pass, turn.now);
         self.take_stock(&mut pass, turn);
         self.adopt(&pass, turn);
@@ -139,6 +149,7 @@ impl Engine {
         if let Some(new) = pass.wake {
             self.timers.insert((new, pass.work));
         }
+        self.works[at(pass.work)].looked = true;
         let state = &self.works[at(pass.work)];
         if pass.head.deleted && state.slots.is_empty() {
             self.end_workload(pass.work, turn);

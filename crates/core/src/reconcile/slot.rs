@@ -119,6 +119,11 @@ impl Unit {
         }
     }
 
+    /// It was as it should be when it was last seen.
+    pub fn only_silent(&self) -> bool {
+        self.silent && self.current && self.sole().is_some()
+    }
+
     pub fn unsettled(&self) -> bool {
         !self.settled()
     }
@@ -136,6 +141,8 @@ struct Sorted {
     kept: Vec<u32>,
     /// Something has not ended, or may be alive where nobody can ask.
     held: bool,
+    /// Something was told to stop and may be alive.
+    stopping: bool,
 }
 
 impl Engine {
@@ -150,7 +157,8 @@ impl Engine {
     pub(super) fn judge(&mut self, pass: &mut Pass, group: &[u32], turn: &mut Turn) -> Unit {
         let slot = self.instances[at(group[0])].slot;
         let mut sorted = self.sort_out(pass, group, turn);
-        self.settle_returned(&mut sorted, turn);
+        self.note_origin(pass, slot, &sorted);
+        self.settle_returned(pass, &mut sorted, turn);
         self.settle_doubles(pass, &mut sorted, turn);
         let hold = match sorted.running[..] {
             [] if sorted.held => Hold::Held,
@@ -163,6 +171,17 @@ impl Engine {
             self.describe(pass, &mut unit, *holder, turn);
         }
         unit
+    }
+
+    /// A leader that finds a slot of which there is only a lost instance knows where it was.
+    fn note_origin(&mut self, pass: &Pass, slot: u32, sorted: &Sorted) {
+        let state = &mut self.works[at(pass.work)];
+        if let (false, [], false, Some(lost)) =
+            (state.looked, &sorted.running[..], sorted.stopping, sorted.kept.last())
+        {
+            let node = self.nodes[at(self.instances[at(*lost)].node)].name.clone();
+            state.origins.insert(slot, (node, Why::NodeLost));
+        }
     }
 
     /// How a slot stands in which there is nothing.
@@ -230,41 +249,38 @@ impl Engine {
                         self.order_keep(index, turn);
                         pass.kept = true;
                         sorted.kept.push(index);
-                        sorted.held |= self.fenced(pass, node);
+                        sorted.held |= self.fenced(pass, index, turn);
                     }
                 },
                 Desired::Keep => {
                     pass.kept = true;
                     sorted.kept.push(index);
-                    sorted.held |= self.fenced(pass, node);
+                    sorted.held |= self.fenced(pass, index, turn);
                 }
                 Desired::Hibernate => sorted.held = true,
-                Desired::Stop => sorted.held |= self.still_stopping(pass, index, turn),
+                Desired::Stop => {
+                    sorted.stopping |= self.still_stopping(pass, index, turn);
+                    sorted.held |= sorted.stopping;
+                }
             }
         }
         sorted
     }
 
-    /// It may be alive on a silent node, and at most one may.
-    fn fenced(&self, pass: &Pass, node: u32) -> bool {
-        let node = &self.nodes[at(node)];
-        let empty = node.record.as_ref().is_some_and(|record| record.left_empty);
-        let surely_dead = node.lease_gone || node.gone || empty;
-        pass.head.spec.reschedule.on_node_loss == OnNodeLoss::Fence && !surely_dead
-    }
-
     /// It was told to stop and its end is waited for; not on a node that cannot say so.
-    fn still_stopping(&mut self, pass: &Pass, index: u32, turn: &mut Turn) -> bool {
+    fn still_stopping(&mut self, pass: &mut Pass, index: u32, turn: &mut Turn) -> bool {
         let node = self.instances[at(index)].node;
+        if self.nodes[at(node)].reachable() || self.fenced(pass, index, turn) {
+            return true;
+        }
         if self.nodes[at(node)].gone {
             self.remove(index, turn);
-            return false;
         }
-        self.nodes[at(node)].reachable() || self.fenced(pass, node)
+        false
     }
 
     /// Instances whose node came back: each is run or stopped, never both, never neither.
-    fn settle_returned(&mut self, sorted: &mut Sorted, turn: &mut Turn) {
+    fn settle_returned(&mut self, pass: &Pass, sorted: &mut Sorted, turn: &mut Turn) {
         let mut back: Vec<u32> = sorted.kept.iter().copied().filter(|i| self.is_back(*i)).collect();
         back.sort_by_key(|index| {
             let instance = &self.instances[at(*index)];
@@ -274,7 +290,11 @@ impl Engine {
             let instance = &engine.instances[at(holder)];
             instance.ready && engine.nodes[at(instance.node)].reachable()
         };
-        let mut replaced = sorted.running.iter().any(|holder| here(self, *holder));
+        // Of a fenced one that has been replaced nothing was left alive when that was allowed, and
+        // to start it again while its replacement ends would make two.
+        let fenced = pass.head.spec.reschedule.on_node_loss == OnNodeLoss::Fence;
+        let taken = fenced && (sorted.stopping || !sorted.running.is_empty());
+        let mut replaced = taken || sorted.running.iter().any(|holder| here(self, *holder));
         for index in back {
             if replaced {
                 self.order_stop(index, Why::Replaced, turn);

@@ -205,6 +205,8 @@ impl WhatIf {
             | Decision::UpdateFailed { .. }
             | Decision::Updated { .. }
             | Decision::Unplaced { .. }
+            | Decision::Drained { .. }
+            | Decision::Noted { .. }
             | Decision::MassLoss { .. } => {}
         }
     }

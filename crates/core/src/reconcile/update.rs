@@ -21,12 +21,14 @@ impl Engine {
             return 0;
         }
         let state = &self.works[at(pass.work)];
-        let old = |(_, instance): &(u32, u32)| {
+        // Only beside what they are to replace: an old canary is no reason for canaries.
+        let old = |(slot, instance): &(u32, u32)| {
             let running = self.instances[at(*instance)].desired == Desired::Run;
-            running && !self.current(head, *instance)
+            *slot < head.spec.count && running && !self.current(head, *instance)
         };
-        let rolling = state.progress.step_since.is_some() || state.slots.iter().any(old);
-        if rolling { canary } else { 0 }
+        let promoted = state.progress.promoted >= head.compatible_since;
+        let going_last = promoted && state.progress.step_since.is_some();
+        if going_last || state.slots.iter().any(old) { canary } else { 0 }
     }
 
     /// Canaries run beside the old version until somebody promotes them.
@@ -34,7 +36,7 @@ impl Engine {
         let promoted = self.works[at(pass.work)].progress.promoted;
         pass.head.spec.update.canary > 0
             && pass.head.spec.kind == Kind::Service
-            && promoted < pass.head.version
+            && promoted < pass.head.compatible_since
     }
 
     /// Makes the next steps of an update and of an ordered restart.
@@ -45,12 +47,29 @@ impl Engine {
         let failed = progress.failed.is_some();
         if old && !failed && progress.step_since.is_none() {
             progress.step_since = Some(turn.now);
+            self.works[at(pass.work)].settled = u32::MAX;
         }
-        if old && !failed && !self.awaits_promotion(pass) {
-            self.replace_old(pass, turn);
+        if old && !failed {
+            if self.awaits_promotion(pass) {
+                self.renew_canaries(pass, turn);
+            } else {
+                self.replace_old(pass, turn);
+            }
         }
         if head.restart_generation.0 > 0 {
             self.restart_old(pass, turn);
+        }
+    }
+
+    /// Canaries of a version that nobody promoted make room for those of the next.
+    fn renew_canaries(&mut self, pass: &mut Pass, turn: &mut Turn) {
+        let count = pass.head.spec.count;
+        for unit in pass.units.iter_mut().filter(|unit| unit.slot >= count && !unit.current) {
+            if let Some(holder) = unit.sole() {
+                self.order_stop(holder, Why::Updated, turn);
+                unit.hold = Hold::Held;
+                pass.steps += 1;
+            }
         }
     }
 
@@ -105,19 +124,24 @@ impl Engine {
     /// Whether the update is through, has made a step, or has failed.
     pub(super) fn judge_update(&mut self, pass: &mut Pass, turn: &mut Turn) {
         let settled = index(pass.units.iter().filter(|unit| unit.settled()).count());
-        let all = at(settled) == pass.units.len();
-        let waits = self.awaits_promotion(pass);
-        let head = pass.head.clone();
-        let state = &mut self.works[at(pass.work)];
-        let before = std::mem::replace(&mut state.settled, settled);
-        let progress = &mut state.progress;
-        if all && !waits_for_old(pass) {
+        let left = pass.units.iter().any(|unit| !unit.settled() && !unit.only_silent());
+        if !left && !waits_for_old(pass) {
             self.update_done(pass, turn);
             return;
         }
-        let Some(since) = progress.step_since else { return };
-        if settled > before || pass.steps > 0 || waits {
-            progress.step_since = Some(turn.now);
+        if self.awaits_promotion(pass) && canaries_stand(pass) {
+            // Nothing is waited for but a person, who has all the time.
+            return;
+        }
+        let head = pass.head.clone();
+        let state = &mut self.works[at(pass.work)];
+        let Some(since) = state.progress.step_since else { return };
+        // Only what was never reached before is a step: one that comes and goes makes none.
+        let further = state.settled != u32::MAX && settled > state.settled;
+        state.settled =
+            if state.settled == u32::MAX { settled } else { state.settled.max(settled) };
+        if further || pass.steps > 0 {
+            state.progress.step_since = Some(turn.now);
             pass.later(turn.now.plus(head.spec.update.deadline));
             return;
         }
@@ -180,6 +204,12 @@ pub(super) fn stops_first(head: &Arc<Head>) -> bool {
     head.spec.count > update.max_parallel
         || head.spec.kind != Kind::Service
         || head.spec.reschedule.on_node_loss == OnNodeLoss::Fence
+}
+
+/// Every canary is there and was ready for long enough.
+fn canaries_stand(pass: &Pass) -> bool {
+    let mut canaries = pass.units.iter().filter(|unit| unit.slot >= pass.head.spec.count);
+    canaries.all(Unit::settled)
 }
 
 fn waits_for_old(pass: &Pass) -> bool {

@@ -173,6 +173,8 @@ impl World {
             | Decision::UpdateFailed { .. }
             | Decision::Updated { .. }
             | Decision::Unplaced { .. }
+            | Decision::Drained { .. }
+            | Decision::Noted { .. }
             | Decision::MassLoss { .. } => {}
         }
     }
@@ -182,7 +184,7 @@ impl World {
 /// slot has no place.
 fn acts(plan: &Plan) -> bool {
     let orders = plan.decisions.iter().any(|decision| match decision {
-        Decision::Unplaced { .. } => false,
+        Decision::Unplaced { .. } | Decision::Drained { .. } | Decision::Noted { .. } => false,
         Decision::Place { .. }
         | Decision::Stop { .. }
         | Decision::Restart { .. }

@@ -210,7 +210,7 @@ impl World {
         let Some(head) = self.registry.head(key) else { return false };
         let Some(engine) = self.engines.get(&head.spec.pool) else { return false };
         let progress = engine.progress(key).unwrap_or_default();
-        let waits = head.spec.update.canary > 0 && progress.promoted != head.version;
+        let waits = head.spec.update.canary > 0 && progress.promoted < head.compatible_since;
         engine.status(key).is_some_and(|status| status.updating)
             && progress.failed.is_none()
             && !waits

@@ -13,6 +13,7 @@ use ostler_core::reconcile::{Decision, Engine, Event, Plan, Progress, Settings};
 use ostler_core::time::{Span, Timestamp};
 use ostler_core::workload::Workload;
 
+mod ends;
 mod text;
 
 pub use text::{node, workload};

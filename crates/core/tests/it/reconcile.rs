@@ -1,9 +1,12 @@
 //! What becomes of workloads over time: tables of what is decided, step by step.
 
+mod canary;
 mod command;
 mod count;
 mod drain;
 mod failure;
+mod fence;
+mod job;
 mod loss;
 mod promise;
 mod takeover;

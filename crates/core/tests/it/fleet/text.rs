@@ -2,7 +2,7 @@
 
 use ostler_core::id::PoolName;
 use ostler_core::node::{Admin, Facts, Kept, Liveness, Node};
-use ostler_core::reconcile::Decision;
+use ostler_core::reconcile::{Decision, Note};
 use ostler_core::resources::{Bytes, Resources};
 use ostler_core::time::Timestamp;
 use ostler_core::workload::Workload;
@@ -96,6 +96,17 @@ pub fn workload(text: &str) -> Workload {
     serde_json::from_str(&json).unwrap_or_else(|error| panic!("{json}: {error}"))
 }
 
+fn text_of(note: &Note) -> String {
+    match note {
+        Note::Infeasible { condition } => format!("infeasible: {condition}"),
+        Note::Feasible => "feasible".to_owned(),
+        Note::RunBegan { .. } => "a run began".to_owned(),
+        Note::RunSkipped { why, .. } => format!("a run was skipped: {why}"),
+        Note::RunEnded { how, .. } => format!("a run ended: {how}"),
+        Note::StopsFirst { slot } => format!("slot {slot} stops first"),
+    }
+}
+
 /// One decision in a few words.
 pub fn decision(decision: &Decision) -> String {
     match decision {
@@ -123,6 +134,8 @@ pub fn decision(decision: &Decision) -> String {
             let (first, last) = unplaced.slots;
             format!("no place for {}/{first}-{last}: {:?}", workload.name, unplaced.reasons)
         }
+        Decision::Drained { node } => format!("{node} is empty"),
+        Decision::Noted { workload, note } => format!("{}: {}", workload.name, text_of(note)),
         Decision::MassLoss { lost, of, .. } => format!("{lost} of {of} nodes lost at once"),
     }
 }

@@ -122,3 +122,23 @@ fn an_evacuated_silent_node_is_treated_as_lost_whatever_the_policy() {
     assert_eq!(fleet.counts(), "n1 0, n2 1");
     assert_eq!(fleet.outcome(&order).verdict, Verdict::Done);
 }
+
+#[test]
+fn a_node_whose_removal_is_taken_back_is_a_node_as_any_other() {
+    let mut fleet = Fleet::new("n1\nn2 cpu 50");
+    fleet.put(r#""name":"web","reschedule":{"on_node_loss":"wait"}"#);
+    fleet.advance(10);
+    fleet.admin("n1", ostler_core::node::Admin::Draining);
+    let order = fleet.order(Order::Evacuate { node: "n1".parse().expect("a name") });
+    fleet.advance(10);
+    assert_eq!(fleet.outcome(&order).verdict, Verdict::Running);
+    fleet.admin("n1", ostler_core::node::Admin::Active);
+    fleet.decisions();
+    fleet.advance(60);
+    fleet.scale("web", 1);
+    fleet.settle();
+    assert_eq!(fleet.outcome(&order).verdict, Verdict::Refused);
+    fleet.lose("n1");
+    fleet.advance(1000);
+    assert_eq!(fleet.decisions(), "", "its policy counts again: it is waited for");
+}

@@ -22,6 +22,7 @@ fn a_single_instance_is_replaced_before_it_is_stopped() {
     expect![[r#"
         place web/0@1 on n2 instead of n1: drain
         stop web/0 on n1: drain
+        n1 is empty
     "#]]
     .assert_eq(&fleet.decisions());
     assert_eq!(fleet.outcome(&id).verdict, Verdict::Done);
@@ -130,6 +131,7 @@ fn system_work_goes_last() {
         place web/0@1 on n2 instead of n1: drain
         stop web/0 on n1: drain
         stop agent/0 on n1: drain
+        n1 is empty
     "#]]
     .assert_eq(&fleet.decisions());
     assert_eq!(fleet.outcome(&id).verdict, Verdict::Done);

@@ -83,8 +83,10 @@ fn a_fenced_instance_is_replaced_only_when_its_node_has_surely_killed_it() {
         lost web/0 on n1
     "#]]
     .assert_eq(&fleet.decisions());
-    fleet.tell(Event::NodeLeaseGone("n1".parse().expect("a name")));
-    fleet.settle();
+    assert!(fleet.look_for_leases());
+    fleet.advance(1);
+    assert_eq!(fleet.decisions(), "");
+    fleet.advance(1);
     expect![[r#"
         place web/0@1 on n2 instead of n1: node_lost
     "#]]

@@ -104,6 +104,8 @@ fn decided(plan: &Plan) -> Vec<String> {
         | Decision::UpdateFailed { .. }
         | Decision::Updated { .. }
         | Decision::Unplaced { .. }
+        | Decision::Drained { .. }
+        | Decision::Noted { .. }
         | Decision::MassLoss { .. } => format!("{one:?}"),
     };
     plan.decisions.iter().map(place).collect()

@@ -83,6 +83,7 @@ fn where_both_cannot_be_at_once_the_old_one_ends_first() {
     fleet.put(&format!(r#"{text},"resources":{{"cpu":200}}"#));
     fleet.settle();
     expect![[r#"
+        web: slot 0 stops first
         stop web/0 on n2: updated
         place web/0@2 on n2
     "#]]
