@@ -82,6 +82,8 @@ fn ends_on(decision: &Decision) -> Option<&NodeName> {
         Decision::UpdateFailed { .. }
         | Decision::Updated { .. }
         | Decision::Unplaced { .. }
+        | Decision::Drained { .. }
+        | Decision::Noted { .. }
         | Decision::MassLoss { .. } => None,
     }
 }
