@@ -19,6 +19,7 @@ mod ending;
 mod event;
 mod fence;
 mod follow;
+mod intake;
 mod loss;
 mod observe;
 mod occupy;
@@ -28,6 +29,7 @@ mod place;
 mod plan;
 mod progress;
 mod report;
+mod row;
 mod settings;
 mod show;
 mod slot;
@@ -41,7 +43,9 @@ mod why;
 
 pub use decision::{Decision, Note, Plan, Revert};
 pub use event::Event;
+pub use intake::{Intake, Source};
 pub use progress::{Exclusion, Progress, Unplaced};
+pub use row::{Aftermath, Item, Row};
 pub use settings::Settings;
 pub use view::{InstanceView, NodeView, WorkloadStatus};
 

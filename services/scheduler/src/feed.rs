@@ -4,6 +4,7 @@ use ostler_bus::pubsub::SendError;
 use ostler_bus::{Bus, ReadError, WatchEvent};
 use ostler_core::id::PoolName;
 use ostler_core::node::Heartbeat;
+use ostler_core::reconcile::Source;
 use ostler_schemas::bucket::Bucket;
 use ostler_schemas::contract::HeartbeatOf;
 use thiserror::Error;
@@ -13,46 +14,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// At most so many messages wait; a full queue holds up the watches, which then wait too.
 const QUEUE: usize = 4096;
 
-/// One of the watches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Source {
-    /// Heads of workloads.
-    Workloads,
-    /// Nodes.
-    Nodes,
-    /// Orders that are no specification.
-    Commands,
-    /// Manifests and progress of the pool.
-    Placements,
-    /// What executors say.
-    Reports,
-}
-
-impl Source {
-    /// In the order in which an engine is told of them.
-    pub const ALL: [Self; 5] =
-        [Self::Nodes, Self::Workloads, Self::Placements, Self::Reports, Self::Commands];
-
-    /// The bucket that is watched.
-    pub fn bucket(self, pool: &PoolName) -> Bucket {
-        match self {
-            Self::Workloads => Bucket::Workloads,
-            Self::Nodes => Bucket::Nodes,
-            Self::Commands => Bucket::Commands,
-            Self::Placements => Bucket::Placements(pool.clone()),
-            Self::Reports => Bucket::Reports,
-        }
-    }
-
-    /// The word in metrics and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Workloads => "workloads",
-            Self::Nodes => "nodes",
-            Self::Commands => "commands",
-            Self::Placements => "placements",
-            Self::Reports => "reports",
-        }
+/// The bucket that is watched.
+pub(crate) fn bucket(source: Source, pool: &PoolName) -> Bucket {
+    match source {
+        Source::Workloads => Bucket::Workloads,
+        Source::Nodes => Bucket::Nodes,
+        Source::Commands => Bucket::Commands,
+        Source::Placements => Bucket::Placements(pool.clone()),
+        Source::Reports => Bucket::Reports,
     }
 }
 
@@ -144,7 +113,7 @@ impl Feed {
     /// Begins one watch, anew if it is there: everything is told again.
     pub async fn begin(&mut self, source: Source) -> Result<(), FeedError> {
         self.end(source);
-        let watch = self.bus.watch(&source.bucket(&self.pool)).await;
+        let watch = self.bus.watch(&bucket(source, &self.pool)).await;
         let mut watch = watch.map_err(|error| FeedError::Watch(source.as_str(), error))?;
         let stop = CancellationToken::new();
         self.begun += 1;

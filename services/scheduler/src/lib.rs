@@ -17,7 +17,6 @@ mod metrics;
 mod pool;
 mod reader;
 mod reign;
-mod row;
 mod standing;
 mod takeover;
 mod world;

@@ -8,19 +8,18 @@ use std::collections::BTreeMap;
 use ostler_bus::WatchEvent;
 use ostler_core::id::{NodeName, PoolName, Revision, Term, Version, WorkloadKey};
 use ostler_core::node::Heartbeat;
-use ostler_core::reconcile::{Engine, Event, Revert};
+use ostler_core::reconcile::{Aftermath, Engine, Event, Revert, Row, Source};
 use ostler_core::time::Timestamp;
 use ostler_schemas::pb;
 use tracing::{debug, error};
 
 use crate::asked::{self, Ask};
 use crate::beats::Beats;
-use crate::feed::{Heard, Source};
+use crate::feed::Heard;
 use crate::history;
 use crate::leases::{Leases, Look};
 use crate::metrics::PoolMetrics;
 use crate::reader::Reader;
-use crate::row::{Aftermath, Row};
 use crate::writer::{Failure, Written};
 
 /// What the loop hears.
@@ -189,7 +188,7 @@ impl Reign {
     }
 
     fn on_beat(&mut self, beat: Heartbeat, now: Timestamp) -> Vec<Effect> {
-        if !self.reader.knows(&beat.node) {
+        if !self.reader.intake.knows(&beat.node) {
             return Vec::new();
         }
         let verdict = self.beats.hear(&beat, now);
@@ -231,7 +230,7 @@ impl Reign {
     }
 
     fn count_unplaced(&mut self) {
-        let workloads: Vec<WorkloadKey> = self.reader.workloads().cloned().collect();
+        let workloads: Vec<WorkloadKey> = self.reader.intake.workloads().cloned().collect();
         self.note_unplaced(&workloads);
     }
 

@@ -10,12 +10,12 @@ use std::time::Duration;
 use ostler_bus::provision::ProvisionError;
 use ostler_bus::{Batch, CommitError, Lease, ReadError, WatchEvent};
 use ostler_core::id::{PoolName, Revision, Term};
-use ostler_core::reconcile::{Engine, Event};
+use ostler_core::reconcile::{Engine, Event, Source};
 use ostler_schemas::bucket::{TermKey, TermRecord};
 use thiserror::Error;
 use tracing::warn;
 
-use crate::feed::{Feed, FeedError, Source};
+use crate::feed::{Feed, FeedError, bucket};
 use crate::pool::Context;
 use crate::reader::{Reader, Unreadable};
 use crate::reign::Reign;
@@ -120,7 +120,7 @@ impl Herald<'_> {
     }
 
     async fn last(&self, source: Source) -> Result<Revision, ReadError> {
-        self.context.bus.last_revision(&source.bucket(self.pool)).await
+        self.context.bus.last_revision(&bucket(source, self.pool)).await
     }
 
     /// Hears until every watch has told everything up to its goal.
@@ -217,7 +217,7 @@ fn understand(
             }
         }
     }
-    for beat in world.beats().filter(|beat| !reader.is_stranger(&beat.node)) {
+    for beat in world.beats().filter(|beat| !reader.intake.is_stranger(&beat.node)) {
         engine.observe(Event::Heartbeat(beat.clone()), now);
     }
     let metrics = context.metrics.pool(pool);

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use ostler_bus::WatchEvent;
 use ostler_core::id::Revision;
 use ostler_core::node::Heartbeat;
+use ostler_core::reconcile::Source;
 
-use crate::feed::{Heard, Source};
+use crate::feed::Heard;
 
 /// The last value of every key of one bucket.
 #[derive(Debug, Default)]

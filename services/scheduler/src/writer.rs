@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ostler_bus::{Batch, Bus, CommitError, ReadError};
 use ostler_core::id::{NodeName, PoolName, Revision};
-use ostler_core::reconcile::Progress;
+use ostler_core::reconcile::{Aftermath, Item, Progress, Row};
 use ostler_schemas::bucket::TermRecord;
 use ostler_schemas::bucket::{Bucket, ManifestKey, Outcomes, OutcomesKey, ProgressKey, TermKey};
 use tokio::sync::mpsc;
@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::metrics::PoolMetrics;
-use crate::row::{Aftermath, Item, Row};
 
 /// Rows that may wait for the pen: the leader plans no more while it is busy.
 const WAITING: usize = 1;

@@ -6,6 +6,7 @@ mod count;
 mod drain;
 mod failure;
 mod fence;
+mod intake;
 mod job;
 mod loss;
 mod promise;

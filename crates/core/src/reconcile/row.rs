@@ -6,14 +6,15 @@
 
 use std::collections::BTreeSet;
 
-use ostler_core::command::Outcome;
-use ostler_core::id::{NodeName, WorkloadKey};
-use ostler_core::instance::Manifest;
-use ostler_core::reconcile::{Decision, Engine, Plan, Progress, Revert};
+use crate::command::Outcome;
+use crate::id::{NodeName, WorkloadKey};
+use crate::instance::Manifest;
+
+use super::{Decision, Engine, Plan, Progress, Revert};
 
 /// One write.
 #[derive(Debug, Clone)]
-pub(crate) enum Item {
+pub enum Item {
     /// What a node should run; incarnation, term and revision are filled in when it is written.
     Manifest(NodeName, Box<Manifest>),
     /// What is remembered of a workload; `None`: nothing more.
@@ -24,7 +25,7 @@ pub(crate) enum Item {
 
 /// What follows once everything was written.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Aftermath {
+pub struct Aftermath {
     /// What was decided, for history.
     pub decisions: Vec<Decision>,
     /// Workloads that are to be set back: which, to which version, from which.
@@ -33,7 +34,7 @@ pub(crate) struct Aftermath {
 
 /// What one plan writes, in order.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Row {
+pub struct Row {
     /// The writes.
     pub items: Vec<Item>,
     /// What follows.
@@ -42,6 +43,7 @@ pub(crate) struct Row {
 
 impl Row {
     /// What is to be written and done about a plan.
+    #[must_use]
     pub fn of(plan: Plan, engine: &Engine) -> Self {
         let first = ending(&plan.decisions);
         let manifest = |node: &NodeName| {
@@ -62,6 +64,7 @@ impl Row {
     }
 
     /// Whether there is nothing to write and nothing to do.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         let Aftermath { decisions, reverts } = &self.aftermath;
         self.items.is_empty() && decisions.is_empty() && reverts.is_empty()
