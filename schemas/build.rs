@@ -3,7 +3,7 @@
 use std::error::Error;
 
 /// Requests: an unknown field is refused by name.
-const REQUESTS: [&str; 44] = [
+const REQUESTS: [&str; 46] = [
     "WorkloadPut",
     "WorkloadGet",
     "WorkloadList",
@@ -47,11 +47,13 @@ const REQUESTS: [&str; 44] = [
     "Ping",
     "Sync",
     "Logs",
+    "Exec",
+    "TerminalSize",
     "Resources",
 ];
 
 /// What is answered or told: readers of an older version pass over what they do not know.
-const ANSWERS: [&str; 28] = [
+const ANSWERS: [&str; 32] = [
     "WorkloadPutReply",
     "WorkloadListReply",
     "WorkloadVersionsReply",
@@ -80,6 +82,10 @@ const ANSWERS: [&str; 28] = [
     "LogLine",
     "LogChunk",
     "NodeSample",
+    "ExecReply",
+    "ExecInput",
+    "ExecOutput",
+    "ExecEnded",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

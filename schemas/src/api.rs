@@ -87,6 +87,7 @@ calls! {
     Ping => Pong, "ping", Executor, false;
     Sync => SyncReply, "sync", Executor, false;
     Logs => LogsReply, "logs", Executor, false;
+    Exec => ExecReply, "exec", Executor, true;
 }
 
 wire_message! {
@@ -99,5 +100,8 @@ wire_message! {
     NodePatch, NodeExplain, NodeView, CommandGet, CommandList, CommandListReply, CommandView,
     EventList, EventListReply, Event, StatusGet, StatusReply, MetricsFleet, MetricsNode,
     MetricsInstance, Hello, HelloReply, Leave, LeaveReply, Ping, Pong, Sync, SyncReply, Logs,
-    LogsReply, LogChunk, NodeSample, Document,
+    LogsReply, LogChunk, Exec, ExecReply, NodeSample, Document,
 }
+
+// Bytes of terminals: as JSON they would be four times as many.
+wire_message! { Protobuf: ExecInput, ExecOutput }

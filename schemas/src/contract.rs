@@ -60,6 +60,45 @@ pub struct LogOf {
     pub instance: InstanceId,
 }
 
+/// What goes into a command inside an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecInputOf {
+    /// Where it runs.
+    pub node: NodeName,
+    /// Which conversation.
+    pub session: SessionId,
+}
+
+/// What comes out of a command inside an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecOutputOf {
+    /// Where it runs.
+    pub node: NodeName,
+    /// Which conversation.
+    pub session: SessionId,
+}
+
+/// Names one conversation: 1 to 40 of `[a-z0-9]`, drawn by who asks.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(String);
+
+impl FromStr for SessionId {
+    type Err = SubjectError;
+    fn from_str(text: &str) -> Result<Self, SubjectError> {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        if (1..=40).contains(&text.len()) && text.bytes().all(fits) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(SubjectError { subject: text.chars().take(80).collect(), pattern: "[a-z0-9]{1,40}" })
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Something happened. Kept in the stream `EVENTS`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventOf {
@@ -121,6 +160,26 @@ contract!(
     }
 );
 contract!(
+    ExecInputOf,
+    pb::ExecInput,
+    "ostler.v1.node.*.exec.*",
+    |to| format!("ostler.v1.node.{}.exec.{}", to.node, to.session),
+    |tokens| {
+        let (node, session) = (tokens.first()?.parse().ok()?, tokens.get(1)?.parse().ok()?);
+        Some(ExecInputOf { node, session })
+    }
+);
+contract!(
+    ExecOutputOf,
+    pb::ExecOutput,
+    "ostler.v1.exec.*.*",
+    |to| format!("ostler.v1.exec.{}.{}", to.node, to.session),
+    |tokens| {
+        let (node, session) = (tokens.first()?.parse().ok()?, tokens.get(1)?.parse().ok()?);
+        Some(ExecOutputOf { node, session })
+    }
+);
+contract!(
     EventOf,
     pb::Event,
     "ostler.v1.event.*.*.*.*",
@@ -158,6 +217,11 @@ mod tests {
         let node: NodeName = "n-1".parse().expect("a name");
         let beat = HeartbeatOf(node.clone());
         assert_eq!(beat.to_string().parse(), Ok(beat));
+        let session: SessionId = "0abc".parse().expect("a session");
+        let input = ExecInputOf { node: node.clone(), session: session.clone() };
+        assert_eq!(input.to_string().parse(), Ok(input));
+        let output = ExecOutputOf { node: node.clone(), session };
+        assert_eq!(output.to_string().parse(), Ok(output));
         let log = LogOf { node, instance: InstanceId::from_bits(77) };
         assert_eq!(log.to_string().parse(), Ok(log));
         let event = EventOf {
@@ -173,6 +237,9 @@ mod tests {
     fn a_subject_of_another_kind_is_refused() {
         assert!("ostler.v1.metric.n1.more".parse::<MetricOf>().is_err());
         assert!("ostler.v1.log.n1".parse::<LogOf>().is_err());
+        for session in ["", "a.b", "A", "*", ">", &"a".repeat(41)] {
+            assert!(session.parse::<SessionId>().is_err(), "{session}");
+        }
         assert!("ostler.v1.metric.N1".parse::<MetricOf>().is_err());
     }
 }

@@ -82,12 +82,16 @@ pub trait Wire: Sized {
     fn decode(bytes: &[u8], format: Format) -> Result<Self, WireError>;
 }
 
-/// Derives [`Wire`] for a generated type that also has serde: JSON by default. Empty JSON bytes
+/// Derives [`Wire`] for a generated type that also has serde: JSON by default, protobuf where
+/// the list begins with that. Empty JSON bytes
 /// read as `{}`, so that `nats req … ''` works.
 macro_rules! wire_message {
-    ($($type:ident),* $(,)?) => {$(
+    ($($type:ident),* $(,)?) => {
+        $crate::wire::wire_message! { Json: $($type),* }
+    };
+    ($format:ident: $($type:ident),* $(,)?) => {$(
         impl $crate::wire::Wire for $crate::pb::$type {
-            const FORMAT: $crate::wire::Format = $crate::wire::Format::Json;
+            const FORMAT: $crate::wire::Format = $crate::wire::Format::$format;
 
             fn encode(&self, format: $crate::wire::Format) -> Vec<u8> {
                 match format {

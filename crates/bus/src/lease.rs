@@ -3,6 +3,8 @@
 mod keeper;
 mod slot;
 
+pub mod pledge;
+
 use std::fmt;
 use std::time::{Duration, Instant};
 

@@ -8,6 +8,7 @@
 
 pub mod config;
 pub mod connection;
+pub mod dialog;
 pub mod discover;
 pub mod events;
 pub mod fenced;
@@ -25,6 +26,7 @@ mod root;
 
 pub use config::{Config, Pings};
 pub use connection::{Bus, ConnectError};
+pub use dialog::Dialog;
 pub use discover::FoundService;
 pub use fenced::{Batch, CommitError};
 pub use kv::{Entry, ReadError, WriteError};

@@ -12,13 +12,15 @@ use crate::resources::{Bytes, Resources};
 
 mod check;
 mod driver;
+mod hook;
 mod parse;
 mod placement;
 mod policy;
 mod port;
 
 pub use check::SIGNALS;
-pub use driver::{DriverKind, DriverSections, ProcessSection, Section, SimSection};
+pub use driver::{DriverKind, DriverSections, Private, ProcessSection, Section, SimSection};
+pub use hook::{Action, HookPoint, Hooks, OnHookFailure, WaitFor};
 pub use parse::{LONGEST, SpecErrors, from_json, from_json_value, from_toml, from_tree};
 pub use placement::{
     Affinity, AntiAffinity, Mode, OneOrMany, PlacementRules, Preference, Scope, Spread, Strategy,

@@ -7,7 +7,9 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use ostler_core::time::Span;
-use ostler_core::workload::{DriverKind, Kind, ProcessSection, Section, SimSection, Workload};
+use ostler_core::workload::{
+    DriverKind, Kind, Private, ProcessSection, Section, SimSection, Workload,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -73,9 +75,26 @@ fn span(ms: u64) -> Span {
     Span::from_millis(ms)
 }
 
-fn process(raw: pb::ProcessSection) -> ProcessSection {
-    let pb::ProcessSection { command, env, user, artifact } = raw;
-    ProcessSection { command, env, user, artifact }
+fn process(raw: pb::ProcessSection) -> Result<ProcessSection, WireError> {
+    let private = raw.private.into_iter().map(|word| {
+        let known = [Private::Mount, Private::Pid, Private::Network];
+        let found = known.into_iter().find(|private| private.as_str() == word);
+        let wrong = || WireError::field("process.private", "`mount`, `pid` or `network`");
+        found.ok_or_else(wrong)
+    });
+    Ok(ProcessSection {
+        command: raw.command,
+        env: raw.env,
+        user: raw.user,
+        artifact: raw.artifact,
+        group: raw.group,
+        max_pids: raw.max_pids,
+        max_files: raw.max_files,
+        capabilities: raw.capabilities.map(|list| list.names),
+        private: private.collect::<Result<_, _>>()?,
+        chroot: raw.chroot,
+        reload_signal: raw.reload_signal,
+    })
 }
 
 fn sim(raw: pb::SimSection) -> SimSection {
@@ -119,7 +138,7 @@ impl TryFrom<pb::WorkloadSpec> for Workload {
             priority: u8::try_from(priority)
                 .map_err(|_| WireError::field("priority", format!("{priority} is above 100")))?,
             driver: strict_word("driver", &raw.driver)?,
-            process: raw.process.map(process),
+            process: raw.process.map(process).transpose()?,
             nspawn: section(&mut others, DriverKind::Nspawn)?,
             docker: section(&mut others, DriverKind::Docker)?,
             vm: section(&mut others, DriverKind::Vm)?,

@@ -12,7 +12,7 @@ mod workload;
 
 pub use dev::{DevArgs, DevCommand};
 pub use node::NodeCommand;
-pub use workload::{CreateArgs, DeleteArgs, LogsArgs, RunArgs};
+pub use workload::{CreateArgs, DeleteArgs, ExecArgs, LogsArgs, RunArgs};
 
 const AFTER: &str = "\
 Try it:
@@ -136,6 +136,10 @@ pub enum Command {
     Inspect(Instance),
     /// What an instance, or all instances of a workload, wrote.
     Logs(LogsArgs),
+    /// Run a command inside an instance; its exit code is the command's.
+    ///
+    /// With a terminal if there is one here: `ostler exec web/0 -- sh`.
+    Exec(ExecArgs),
     /// Start an instance elsewhere, then stop it here.
     Move {
         /// Its id, a unique beginning of it, or `web/0`.

@@ -11,6 +11,7 @@ mod apply;
 mod bus;
 mod config;
 mod doctor;
+mod exec;
 mod explain;
 mod fleet;
 mod instance;
@@ -37,6 +38,7 @@ pub async fn run(args: Args) -> Result<u8, Failure> {
         }
         Command::Simulate { scenario, json } => simulate::run(&scenario, json),
         Command::Config(command) => config::run(command),
+        Command::Exec(args) => exec::run(&session, args).await,
         Command::Doctor => doctor::run(&session).await,
         Command::Bus(command) => bus::run(command).await.map(|()| 0),
         other => fleet_command(&session, other).await.map(|()| 0),

@@ -14,6 +14,8 @@ mod output;
 mod session;
 
 fn main() -> ExitCode {
+    // Executors of `ostler dev` run in this program.
+    ostler_executor::guardian::stand_if_asked();
     let args = args::Args::parse();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,

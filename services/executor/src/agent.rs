@@ -8,23 +8,28 @@ use std::sync::Arc;
 
 use ostler_bus::Bus;
 use ostler_core::id::{InstanceId, SpecHash};
-use ostler_core::instance::{Manifest, Spec, Status, Usage};
+use ostler_core::instance::{Exit, Manifest, Spec, Status, Usage};
 use ostler_core::resources::Resources;
 use ostler_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::driver::{Drivers, Happened, Place};
+use crate::driver::{Drivers, Happened, Launch, Place};
+use crate::fence::Fence;
 use crate::journal::{Applied, Journal};
 use crate::shared::Shared;
 use crate::site::Site;
-use crate::supervise::{Effect, Event, Life};
+use crate::supervise::{Effect, Event, Life, Phase};
 use crate::timeline::Timeline;
 
 mod admit;
 mod apply;
 pub mod boot;
 mod carry;
+mod gate;
+mod owed;
+
+use owed::Owed;
 
 /// At most so many messages wait.
 pub const QUEUE: usize = 4096;
@@ -40,12 +45,16 @@ pub enum Message {
     Unchanged,
     /// Specifications that were missing.
     Specs(HashMap<SpecHash, Arc<Spec>>),
+    /// The node's pledge stands: what is fenced may start.
+    Pledged,
     /// The bus is there: what was to be told can be.
     Linked(Bus),
     /// Nobody can be asked what became of instances that died while we were away.
     Alone,
     /// What instances use.
     Usage(Vec<(InstanceId, Usage)>),
+    /// How an instance was started, if it runs.
+    Find(InstanceId, oneshot::Sender<Option<Arc<Launch>>>),
     /// How things stand.
     Snapshot(oneshot::Sender<Snapshot>),
     /// Stop everything; answered when nothing runs.
@@ -93,6 +102,10 @@ pub struct Agent {
     outbox: crate::tell::Outbox,
     shared: Arc<Shared>,
     halting: Option<oneshot::Sender<()>>,
+    fence: Arc<Fence>,
+    /// What is fenced and has not ended.
+    fenced: BTreeSet<InstanceId>,
+    owed: Owed,
     happened_tx: mpsc::Sender<Happened>,
 }
 
@@ -117,6 +130,7 @@ impl Agent {
     pub async fn run(mut self, mut queues: Queues) {
         loop {
             let wake = self.wheel.first().map(|(at, _)| self.timeline.instant(*at));
+            let wake = wake.into_iter().chain(self.owed.due()).min();
             let first = tokio::select! {
                 happened = queues.happened.recv() => {
                     happened.map_or(Source::Closed, Source::Happened)
@@ -141,6 +155,7 @@ impl Agent {
             }
             self.turn(&mut work);
             let (asked, quit) = (std::mem::take(&mut work.asked), work.quit.take());
+            self.fence.want(!self.fenced.is_empty());
             self.carry_out(work).await;
             // Only what is written down is told.
             for reply in asked {
@@ -160,7 +175,11 @@ impl Agent {
         let now = self.timeline.now();
         let Some(life) = self.lives.get_mut(&id) else { return };
         let occupied = !life.ended();
+        let killed = matches!(event, Event::Exited(_, Exit::Signal(libc::SIGKILL)));
         let mut effects = life.react(event, now);
+        if killed && life.fenced() {
+            life.blame(&self.fence);
+        }
         if effects.contains(&Effect::Launch)
             && life.runs == 1
             && let Err(refusal) = self.admit(id)
@@ -169,6 +188,8 @@ impl Agent {
             let life = self.lives.get_mut(&id).expect("it was just there");
             effects.extend(life.react(Event::Refused(refusal), now));
         }
+        self.gate(id, &mut effects, now);
+        self.note_fenced(id);
         let life = &self.lives[&id];
         let (ask, ended, deadline) = (life.order.ask, life.ended(), life.deadline());
         if occupied && ended {
@@ -186,7 +207,12 @@ impl Agent {
             // What goes takes nothing new in: nobody would stop it.
             Message::Manifest(..) | Message::Specs(_) if self.halting.is_some() => {}
             Message::Manifest(manifest, specs) => self.apply(*manifest, specs, work),
-            Message::Unchanged | Message::Alone => self.settle(work),
+            Message::Unchanged => {
+                self.shared.heard();
+                self.settle(work);
+            }
+            Message::Alone => self.settle(work),
+            Message::Pledged => self.settle(work),
             Message::Specs(specs) => self.learn(specs, work),
             Message::Linked(bus) => self.outbox.link(bus),
             Message::Usage(usages) => {
@@ -195,6 +221,12 @@ impl Agent {
                         life.usage = usage;
                     }
                 }
+            }
+            Message::Find(id, reply) => {
+                let running = self.lives.get(&id).filter(|life| life.phase == Phase::Running);
+                let launch = running.and_then(|life| self.launch_of(life)).map(Arc::new);
+                // Who asked may have gone.
+                reply.send(launch).ok();
             }
             Message::Snapshot(reply) => {
                 work.asked.push(reply);

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ostler_core::instance::Exit;
 use ostler_core::time::Span;
 use ostler_core::workload::{Check, CheckKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::driver::process::{Means, exec};
-use crate::driver::{Launch, Sink};
+use crate::driver::session::Exec;
+use crate::driver::{Drivers, Launch, Sink};
 use crate::supervise::Event;
 
 /// The first wait between two questions; doubles up to the interval until the first pass.
@@ -20,8 +21,8 @@ const FIRST_WAIT: Span = Span::from_millis(25);
 pub struct Inquiry {
     /// What is asked.
     pub launch: Arc<Launch>,
-    /// Where commands are run.
-    pub means: Option<Means>,
+    /// What runs commands inside it.
+    pub drivers: Arc<Drivers>,
     /// Where it is told.
     pub sink: Sink,
 }
@@ -149,12 +150,12 @@ async fn http(inquiry: &Inquiry, check: &Check) -> Result<(), String> {
 }
 
 async fn command(inquiry: &Inquiry, check: &Check) -> Result<(), String> {
-    let means = inquiry.means.as_ref().ok_or("there is no process driver")?;
-    let command =
-        exec(means, &inquiry.launch, &check.command).map_err(|error| error.to_string())?;
-    let mut command = tokio::process::Command::from(command);
-    let nothing = std::process::Stdio::null;
-    command.stdin(nothing()).stdout(nothing()).stderr(nothing()).kill_on_drop(true);
-    let status = command.status().await.map_err(|error| error.to_string())?;
-    if status.success() { Ok(()) } else { Err(status.to_string()) }
+    let driver = inquiry.drivers.of(inquiry.launch.spec.driver).ok_or("its driver is gone")?;
+    let exec = Exec { words: check.command.clone(), terminal: None };
+    match driver.exec(Arc::clone(&inquiry.launch), exec).outcome().await? {
+        Exit::Code(0) => Ok(()),
+        Exit::Code(code) => Err(format!("exit code {code}")),
+        Exit::Signal(signal) => Err(format!("killed by signal {signal}")),
+        Exit::OutOfMemory | Exit::Unknown => Err("it ended, nobody can say how".to_owned()),
+    }
 }

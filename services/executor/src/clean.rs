@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::config::Config;
 use crate::driver::Run;
-use crate::driver::process::{Cgroups, Means, end_all, find_all};
+use crate::driver::process::{Means, end_all, find_all};
 use crate::journal::{Changes, Journal, JournalError};
 use crate::site::Site;
 use crate::supervise::{Life, Phase};
@@ -28,12 +28,7 @@ pub async fn clean(config: &Config) -> Result<usize, CleanError> {
         return Ok(0);
     }
     let (mut journal, saved) = Journal::open(Some(&data_dir)).await?;
-    let means = Means {
-        data_dir,
-        cgroups: Cgroups::detect(&config.cgroup, &site.node),
-        max_pids: config.max_pids,
-        max_files: config.max_files,
-    };
+    let means = Means::new(config, &site.node, data_dir, None);
     let mut ended = 0;
     // Without groups, what an instance began in sessions of their own is found one by one.
     for round in 0..100 {

@@ -62,6 +62,14 @@ pub struct Config {
     pub events: Events,
     /// Where `/healthz`, `/readyz` and `/metrics` are; port 0 takes any.
     pub health_listen: SocketAddr,
+    /// The program that calls [`crate::guardian::stand_if_asked`] first of all; no setting.
+    #[serde(skip, default = "itself")]
+    pub guardian: PathBuf,
+}
+
+/// This program, also when its file was replaced.
+fn itself() -> PathBuf {
+    "/proc/self/exe".into()
 }
 
 /// What a node offers, where that is not what the host has.
@@ -128,6 +136,7 @@ impl Default for Config {
             alone_after: Span::from_secs(30),
             events: Events::All,
             health_listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            guardian: itself(),
         }
     }
 }

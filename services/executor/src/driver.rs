@@ -16,7 +16,10 @@ use tokio::sync::mpsc;
 
 use crate::supervise::Event;
 
+use session::{Exec, Session};
+
 pub mod process;
+pub mod session;
 pub mod sim;
 
 /// What a driver tells of an instance.
@@ -106,6 +109,13 @@ pub trait Driver: Send + Sync + fmt::Debug {
     fn running(&self) -> Vec<InstanceId>;
     /// What it uses; `None` if it is not there or nobody can say.
     fn stats(&self, id: InstanceId) -> Option<Counters>;
+    /// Runs a command inside an instance that runs: its namespaces, groups, user and environment.
+    /// It ends when the session is dropped, and with the instance.
+    fn exec(&self, launch: Arc<Launch>, exec: Exec) -> Session {
+        let kind = launch.spec.driver;
+        drop(exec);
+        Session::refused(&format!("driver `{kind}` runs no commands inside its instances"))
+    }
 }
 
 /// The drivers of a node.

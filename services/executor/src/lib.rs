@@ -9,6 +9,8 @@ mod checks;
 pub mod clean;
 pub mod config;
 pub mod driver;
+pub mod fence;
+pub mod guardian;
 pub mod host;
 pub mod identity;
 mod join;

@@ -3,8 +3,12 @@
 use ostler_service::config::Settings;
 use ostler_service::{Program, program, telemetry};
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    ostler_executor::guardian::stand_if_asked();
+    tokio::runtime::Runtime::new()?.block_on(run())
+}
+
+async fn run() -> anyhow::Result<()> {
     let settings = Settings::load(program::config_path_from_args().as_deref())?;
     telemetry::start(&settings.section("telemetry")?);
     let config: ostler_executor::Config = settings.section("executor")?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ostler_bus::{Bus, ConnectError, Pings};
 use ostler_core::workload::DriverKind;
 use ostler_schemas::problem::Problem;
-use ostler_service::Program;
+use ostler_service::{Program, clock};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
@@ -15,9 +15,10 @@ use crate::agent::boot::Parts;
 use crate::agent::{Agent, Message, QUEUE, Queues};
 use crate::beat::Beater;
 use crate::config::{Config, OnStop};
-use crate::driver::process::{Cgroups, Means, Process};
+use crate::driver::process::{Means, Process};
 use crate::driver::sim::Sim;
 use crate::driver::{Drivers, Sink};
+use crate::fence::{self, Fence};
 use crate::identity::{KeyError, node_key};
 use crate::join::{Stays, join, leave};
 use crate::journal::{Journal, JournalError};
@@ -102,6 +103,7 @@ struct House {
     site: Arc<Site>,
     shared: Arc<Shared>,
     drivers: Arc<Drivers>,
+    fence: Arc<Fence>,
     agent: mpsc::Sender<Message>,
     program: Program,
 }
@@ -130,7 +132,8 @@ async fn open(config: Config, program: Program) -> Result<House, RunError> {
     let journal = Journal::open(site.data_dir.as_deref()).await?;
     let (happened_tx, happened) = mpsc::channel(QUEUE);
     let (agent, messages) = mpsc::channel(QUEUE);
-    let drivers = Arc::new(drivers(&config, &mut site, &happened_tx, &program));
+    let fence = Arc::new(Fence::new(site.data_dir.as_deref()));
+    let drivers = Arc::new(drivers(&config, &mut site, &fence, &happened_tx, &program));
     let (site, tasks) = (Arc::new(site), program.tasks.clone());
     let shared = Arc::new(Shared::new(tasks, program.health.clone()));
     let parts = Parts {
@@ -139,6 +142,7 @@ async fn open(config: Config, program: Program) -> Result<House, RunError> {
         journal,
         outbox: Outbox::new(config.events),
         shared: Arc::clone(&shared),
+        fence: Arc::clone(&fence),
         happened: happened_tx,
     };
     let ended = shared.stop.clone();
@@ -148,29 +152,30 @@ async fn open(config: Config, program: Program) -> Result<House, RunError> {
         looping.run(queues).await;
         Ok::<_, RunError>(())
     });
-    let house = House { config: Arc::new(config), site, shared, drivers, agent, program };
+    let config = Arc::new(config);
+    let house = House { config, site, shared, drivers, fence, agent, program };
     begin_rotation(&house);
     Ok(house)
 }
 
-fn drivers(config: &Config, site: &mut Site, sink: &Sink, program: &Program) -> Drivers {
+fn drivers(
+    config: &Config,
+    site: &mut Site,
+    fence: &Fence,
+    sink: &Sink,
+    program: &Program,
+) -> Drivers {
     let mut drivers = Drivers::default();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     for kind in &config.drivers {
         match (kind, &site.data_dir) {
             (DriverKind::Process, Some(data_dir)) => {
-                let cgroups = Cgroups::detect(&config.cgroup, &site.node);
-                let missing = cgroups.missing();
+                let means = Means::new(config, &site.node, data_dir.clone(), fence.path());
+                let missing = means.cgroups.missing();
                 if !missing.is_empty() {
                     warn!("{missing}");
                     site.facts.labels.insert("ostler/limits".to_owned(), "none".to_owned());
                 }
-                let means = Means {
-                    data_dir: data_dir.clone(),
-                    cgroups,
-                    max_pids: config.max_pids,
-                    max_files: config.max_files,
-                };
                 let tasks = &program.tasks;
                 let process = Process::new(means, config.start_parallel, sink.clone(), tasks);
                 drivers.process = Some(process);
@@ -223,6 +228,7 @@ async fn be_a_node(
     wait_alone(house);
     let buses = link.await?;
     *linked = Some(buses.clone());
+    shared.linked(&buses.main);
     // The loop has ended only if the program stops.
     drop(agent.send(Message::Linked(buses.main.clone())).await);
     let admitted = join(&buses.main, site, &key, shared, &stop).await;
@@ -236,16 +242,30 @@ async fn be_a_node(
         agent.clone(),
     );
     let reader = Reader::new(buses.main.clone(), pool, node, agent.clone(), Arc::clone(shared));
+    let pledge = fence::keep(
+        Arc::clone(&house.fence),
+        buses.main.clone(),
+        site.node.clone(),
+        agent.clone(),
+        stop.clone(),
+    );
     for (name, task) in [
         ("executor.beats", Box::pin(beater.run(stop.clone())) as Task),
         ("executor.manifest", Box::pin(reader.run(stop.clone()))),
+        ("executor.pledge", Box::pin(pledge)),
     ] {
         program.tasks.spawn(name, async move {
             task.await;
             Ok::<_, RunError>(())
         });
     }
-    if let Err(error) = verbs::serve(&buses.main, site, shared).await {
+    let parts = verbs::Parts {
+        site: Arc::clone(site),
+        shared: Arc::clone(shared),
+        agent: agent.clone(),
+        drivers: Arc::clone(&house.drivers),
+    };
+    if let Err(error) = verbs::serve(&buses.main, parts).await {
         warn!(%error, "requests to this node are not answered: {error}");
     }
     reporter(house, &buses).run(stop).await.map_err(RunError::Replaced)
@@ -263,14 +283,27 @@ fn reporter(house: &House, buses: &Buses) -> Reporter {
 /// Reports are never closer together than this.
 const SHORTEST: Duration = Duration::from_millis(50);
 
-/// Without a bus nobody will say what became of instances that died meanwhile.
+/// Without a bus nobody will say what became of instances that died meanwhile. Not alone is who
+/// has heard its manifest, or could.
 fn wait_alone(house: &House) {
     let (agent, stop) = (house.agent.clone(), house.program.tasks.stop_token());
-    let alone_after: Duration = house.config.alone_after.into();
+    let (alone_after, shared): (Duration, _) = (house.config.alone_after.into(), &house.shared);
+    let shared = Arc::clone(shared);
     house.program.tasks.spawn_brief(async move {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(alone_after) => drop(agent.send(Message::Alone).await),
+        let mut since = clock::instant();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(alone_after.min(Duration::from_secs(1))) => {}
+            }
+            if shared.has_heard() {
+                return;
+            }
+            if shared.is_linked() {
+                since = clock::instant();
+            } else if clock::since(since) >= alone_after {
+                return drop(agent.send(Message::Alone).await);
+            }
         }
     });
 }

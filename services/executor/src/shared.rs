@@ -1,8 +1,9 @@
 //! What the executor's tasks may look at without asking its loop.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use ostler_bus::Bus;
 use ostler_core::id::{Epoch, Revision};
 use ostler_core::node::Use;
 use ostler_service::{Health, Tasks};
@@ -25,6 +26,8 @@ pub struct Shared {
     applied: AtomicU64,
     instances: AtomicU32,
     used: Mutex<Option<Use>>,
+    heard: AtomicBool,
+    link: Mutex<Option<Bus>>,
     changes: watch::Sender<u64>,
 }
 
@@ -41,8 +44,31 @@ impl Shared {
             applied: AtomicU64::new(0),
             instances: AtomicU32::new(0),
             used: Mutex::new(None),
+            heard: AtomicBool::new(false),
+            link: Mutex::new(None),
             changes: watch::Sender::new(0),
         }
+    }
+
+    /// There is a bus; it may be down now and then.
+    pub fn linked(&self, bus: &Bus) {
+        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(bus.clone());
+    }
+
+    /// Whether the bus is there now.
+    pub fn is_linked(&self) -> bool {
+        let link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        link.as_ref().is_some_and(|bus| bus.state().borrow().up)
+    }
+
+    /// The manifest was read in this life.
+    pub fn heard(&self) {
+        self.heard.store(true, Ordering::Release);
+    }
+
+    /// Whether the manifest was read in this life.
+    pub fn has_heard(&self) -> bool {
+        self.heard.load(Ordering::Acquire)
     }
 
     /// Which life of the node's executor this is; 0 before it was admitted.

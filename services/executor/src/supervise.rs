@@ -121,6 +121,9 @@ pub struct Life {
     pub usage: Usage,
     /// The manifest that was applied names it.
     pub named: bool,
+    /// The period of the node's pledge that it belongs to, once it was started, if it is fenced.
+    #[serde(default)]
+    pub pledged: Option<u64>,
     /// The executor goes and takes it along.
     #[serde(skip)]
     pub halting: bool,
@@ -150,6 +153,7 @@ impl Life {
             reason: String::new(),
             usage: Usage::default(),
             named: true,
+            pledged: None,
             halting: false,
         }
     }

@@ -1,4 +1,4 @@
-//! What an executor answers: `ping`, `sync`, `logs`.
+//! What an executor answers: `ping`, `sync`, `logs`, `exec`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,18 +9,46 @@ use ostler_bus::{Bus, Caller};
 use ostler_core::id::InstanceId;
 use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, Problem};
+use tokio::sync::mpsc;
 
+use crate::agent::Message;
+use crate::driver::Drivers;
 use crate::driver::process::log_dir;
 use crate::logs::follow::{Ends, Follow, Followed, publish};
 use crate::logs::{Ask, STREAMS, tail};
 use crate::shared::Shared;
 use crate::site::Site;
 
+mod exec;
+
 /// At most so many bytes of output in an answer, unless less is asked for.
 const MOST_BYTES: u32 = 512 * 1024;
 
+/// What answers need.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// What this node is.
+    pub site: Arc<Site>,
+    /// What others may look at.
+    pub shared: Arc<Shared>,
+    /// The loop that owns all instances.
+    pub agent: mpsc::Sender<Message>,
+    /// How instances are run.
+    pub drivers: Arc<Drivers>,
+}
+
 /// Begins to answer; ends when the program stops.
-pub async fn serve(bus: &Bus, site: &Arc<Site>, shared: &Arc<Shared>) -> Result<(), SendError> {
+pub async fn serve(bus: &Bus, parts: Parts) -> Result<(), SendError> {
+    let Parts { site, shared, agent, drivers } = parts;
+    let inside = exec::Desk {
+        bus: bus.clone(),
+        node: site.node.clone(),
+        agent,
+        drivers,
+        shared: Arc::clone(&shared),
+        open: exec::Open::default(),
+    };
+    let (site, shared) = (&site, &shared);
     let (of_ping, to_ping) = (Arc::clone(site), Arc::clone(shared));
     let to_sync = Arc::clone(shared);
     let desk = Desk {
@@ -41,6 +69,10 @@ pub async fn serve(bus: &Bus, site: &Arc<Site>, shared: &Arc<Shared>) -> Result<
         .on::<pb::Logs, _, _>(move |_: Caller, ask| {
             let desk = desk.clone();
             async move { desk.logs(ask).await }
+        })
+        .on::<pb::Exec, _, _>(move |caller: Caller, ask| {
+            let inside = inside.clone();
+            async move { inside.exec(&caller.actor, ask).await }
         })
         .start()
         .await

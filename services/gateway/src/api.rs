@@ -14,6 +14,7 @@ use crate::{docs, guard};
 
 pub mod commands;
 pub mod events;
+pub mod exec;
 pub mod instances;
 pub mod logs;
 pub mod metrics;
@@ -32,6 +33,7 @@ fn described() -> OpenApiRouter<App> {
         .merge(plan::routes())
         .merge(instances::routes())
         .merge(logs::routes())
+        .merge(exec::routes())
         .merge(nodes::routes())
         .merge(commands::routes())
         .merge(events::routes())

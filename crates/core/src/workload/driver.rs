@@ -68,6 +68,51 @@ pub struct ProcessSection {
     /// Unpacked into the instance's directory before start; `name` or `name@version`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact: Option<String>,
+    /// Its main group, where that is not its user's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// At most so many tasks; the node's own limit if absent or lower.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_pids: Option<u32>,
+    /// At most so many open files in one process; the node's own limit if absent or lower.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_files: Option<u64>,
+    /// It has these capabilities and can get no others; if absent, those of its user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Vec<String>>,
+    /// What it does not share with the host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub private: Vec<Private>,
+    /// Its root directory, below its own directory or as an absolute path of the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chroot: Option<String>,
+    /// What makes it read its settings again; `SIGHUP` if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reload_signal: Option<String>,
+}
+
+/// What an instance has for itself instead of sharing it with the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Private {
+    /// Mounts, and `/tmp`.
+    Mount,
+    /// Process numbers: it sees only its own.
+    Pid,
+    /// The network: a loopback of its own and nothing else.
+    Network,
+}
+
+impl Private {
+    /// The word in files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mount => "mount",
+            Self::Pid => "pid",
+            Self::Network => "network",
+        }
+    }
 }
 
 /// What the `sim` driver pretends.

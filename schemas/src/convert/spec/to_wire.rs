@@ -163,6 +163,13 @@ impl From<Workload> for pb::WorkloadSpec {
             env: process.env,
             user: process.user,
             artifact: process.artifact,
+            group: process.group,
+            max_pids: process.max_pids,
+            max_files: process.max_files,
+            capabilities: process.capabilities.map(|names| pb::Names { names }),
+            private: process.private.iter().map(|p| p.as_str().to_owned()).collect(),
+            chroot: process.chroot,
+            reload_signal: process.reload_signal,
         });
         let mut spec = Self {
             name: from.name.to_string(),

@@ -94,3 +94,22 @@ pub struct LogsArgs {
     #[arg(long)]
     pub stream: Option<String>,
 }
+
+/// What to run inside which instance.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// Its id, a unique beginning of it, or `web/0`.
+    pub instance: String,
+    /// With a terminal, also if there is none here.
+    #[arg(long, short, conflicts_with = "no_tty")]
+    pub tty: bool,
+    /// Without a terminal, also if there is one here.
+    #[arg(long)]
+    pub no_tty: bool,
+    /// Its standard input is empty; what is typed here stays here.
+    #[arg(long)]
+    pub no_stdin: bool,
+    /// Program and arguments.
+    #[arg(required = true, last = true)]
+    pub command: Vec<String>,
+}

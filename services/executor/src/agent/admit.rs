@@ -1,9 +1,10 @@
 //! Whether this host takes an instance: the core's own rule, and what this version cannot do.
 
 use ostler_core::id::InstanceId;
+use ostler_core::instance::Spec;
 use ostler_core::placement::{Seat, room};
 use ostler_core::resources::{Bytes, Resources};
-use ostler_core::workload::CheckKind;
+use ostler_core::workload::{CheckKind, DriverKind, Private};
 
 use super::Agent;
 use crate::supervise::Life;
@@ -20,6 +21,7 @@ impl Agent {
             return Err("declined: the script says so".to_owned());
         }
         later(life)?;
+        self.can_guard(spec)?;
         let ask = life.order.ask;
         let seat = Seat {
             capacity: self.site.facts.capacity,
@@ -32,6 +34,28 @@ impl Agent {
         };
         let reasons = room(&seat, ask);
         if reasons.is_empty() { Ok(()) } else { Err(reasons.to_string()) }
+    }
+
+    /// Fencing, and processes of its own, need a guardian.
+    fn can_guard(&self, spec: &Spec) -> Result<(), String> {
+        let section = spec.sections.process.as_ref();
+        let alone = section.is_some_and(|s| s.private.contains(&Private::Pid));
+        if !spec.fenced && !alone {
+            return Ok(());
+        }
+        let what = if spec.fenced { "fence" } else { "private" };
+        match &self.drivers.process {
+            Some(driver) if spec.driver == DriverKind::Process => {
+                driver.can_guard().map_err(|why| format!("{what}: {why}"))?;
+            }
+            Some(_) | None => {
+                return Err(format!("fence: instances of `{}` cannot be fenced", spec.driver));
+            }
+        }
+        if spec.fenced && self.fence.path().is_none() {
+            return Err("fence: this node has nowhere to keep its pledge".to_owned());
+        }
+        Ok(())
     }
 
     pub(super) fn occupy(&mut self, ask: Resources) {
@@ -63,7 +87,6 @@ fn later(life: &Life) -> Result<(), String> {
     let artifact = spec.sections.process.as_ref().is_some_and(|s| s.artifact.is_some());
     let beats = spec.checks.iter().any(|check| check.kind == CheckKind::Heartbeat);
     let asked = [
-        (spec.fenced, "fence needs the guardian of a later version"),
         (artifact, "artifacts need the store of a later version"),
         (beats, "heartbeat checks come with a later version"),
         (!spec.hooks.is_empty(), "hooks come with a later version"),

@@ -41,6 +41,7 @@ impl Agent {
         specs: HashMap<SpecHash, Arc<Spec>>,
         work: &mut Work,
     ) {
+        self.shared.heard();
         let Manifest { incarnation, term, revision, .. } = manifest;
         let applied = Applied { incarnation, term, revision };
         self.specs.extend(specs);
@@ -108,6 +109,7 @@ impl Agent {
         for id in work.forgotten.clone() {
             debug!(instance.id = %id, "instance {id} is forgotten");
             self.lives.remove(&id);
+            self.fenced.remove(&id);
             self.arm(id, None);
             work.changed.remove(&id);
         }
@@ -126,11 +128,13 @@ impl Agent {
         }
     }
 
-    /// What died while we were away may be started again, if that is still wanted.
+    /// What died while we were away may be started again, if that is still wanted. What nobody
+    /// names any more has ended.
     pub(super) fn settle(&mut self, work: &mut Work) {
         let unsettled = self.lives.values().filter(|l| matches!(l.phase, Phase::Unsettled(_)));
-        for id in unsettled.map(|life| life.id).collect::<Vec<_>>() {
-            self.feel(id, Event::Settled, work);
+        let unsettled = unsettled.map(|life| (life.id, life.named)).collect::<Vec<_>>();
+        for (id, named) in unsettled {
+            self.feel(id, if named { Event::Settled } else { Event::Unnamed }, work);
         }
     }
 

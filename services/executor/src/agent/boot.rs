@@ -9,8 +9,10 @@ use ostler_core::time::Timestamp;
 use tokio::sync::mpsc;
 use tracing::info;
 
+use super::owed::Owed;
 use super::{Agent, Work};
 use crate::driver::{Adoption, Drivers, Happened, Place, Run};
+use crate::fence::Fence;
 use crate::journal::{Journal, Saved};
 use crate::shared::Shared;
 use crate::site::Site;
@@ -31,6 +33,8 @@ pub struct Parts {
     pub outbox: Outbox,
     /// What others may look at.
     pub shared: Arc<Shared>,
+    /// The node's pledge.
+    pub fence: Arc<Fence>,
     /// Where checks tell what they find.
     pub happened: mpsc::Sender<Happened>,
 }
@@ -38,7 +42,8 @@ pub struct Parts {
 impl Agent {
     /// Takes back what the journal knows and adopts what of it still runs.
     pub async fn boot(parts: Parts) -> Self {
-        let Parts { site, drivers, journal: (journal, saved), outbox, shared, happened } = parts;
+        let Parts { site, drivers, journal: (journal, saved), outbox, shared, fence, happened } =
+            parts;
         let place = Place {
             node: site.node.clone(),
             zone: site.zone.clone(),
@@ -61,12 +66,16 @@ impl Agent {
             outbox,
             shared,
             halting: None,
+            fence,
+            fenced: BTreeSet::new(),
+            owed: Owed::default(),
             happened_tx: happened,
         };
         let mut work = Work::default();
         for life in saved.lives {
             agent.take_back(life, &mut work);
         }
+        agent.fence.want(!agent.fenced.is_empty());
         agent.carry_out(work).await;
         // Also when nothing changed: beats and the goodbye count what was adopted.
         agent.shared.changed(agent.applied.revision, agent.occupied);
@@ -88,6 +97,7 @@ impl Agent {
         }
         let deadline = life.deadline();
         self.lives.insert(id, life);
+        self.note_fenced(id);
         self.arm(id, deadline);
         if let Some(event) = event {
             self.feel(id, event, work);
@@ -129,7 +139,7 @@ impl Agent {
         None
     }
 
-    fn find(&self, life: &Life) -> Option<Run> {
+    pub(super) fn find(&self, life: &Life) -> Option<Run> {
         self.drivers.of(life.spec.as_ref()?.driver)?.find(life.id)
     }
 
@@ -138,7 +148,7 @@ impl Agent {
         self.adopt_run(life, life.run.as_ref().ok_or(Exit::Unknown)?)
     }
 
-    fn adopt_run(&self, life: &Life, run: &Run) -> Result<(), Exit> {
+    pub(super) fn adopt_run(&self, life: &Life, run: &Run) -> Result<(), Exit> {
         let launch = self.launch_of(life).ok_or(Exit::Unknown)?;
         let driver = self.drivers.of(launch.spec.driver).ok_or(Exit::Unknown)?;
         let id = life.id;
@@ -152,7 +162,7 @@ impl Agent {
     }
 }
 
-fn readiness(life: &Life) -> Readiness {
+pub(super) fn readiness(life: &Life) -> Readiness {
     let checked = life.spec.as_ref().is_some_and(|spec| !spec.checks.is_empty());
     if checked { Readiness::ByChecks } else { Readiness::AtOnce }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use ostler_core::id::InstanceId;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, warn};
 
-use super::{Agent, Work};
+use super::{Agent, Work, boot};
 use crate::checks;
 use crate::driver::{Driver, Launch};
 use crate::journal::{Changes, JournalError};
@@ -15,10 +15,14 @@ use crate::supervise::{Blame, Effect, Event, Life};
 impl Agent {
     pub(super) async fn carry_out(&mut self, mut work: Work) {
         let there_is_news = !work.changed.is_empty() || !work.forgotten.is_empty() || work.applied;
-        if there_is_news {
+        if there_is_news || self.owed.is_due() {
             match self.write_down(&work).await {
-                Ok(()) => self.shared.journal(Ok(())),
+                Ok(()) => {
+                    self.owed.paid();
+                    self.shared.journal(Ok(()));
+                }
                 Err(cause) => {
+                    self.owed.failed();
                     error!(error = %cause, "nothing is started until the journal can be written");
                     self.shared.journal(Err(cause.to_string()));
                     self.put_off(&mut work);
@@ -40,12 +44,10 @@ impl Agent {
         if !self.journal.is_kept() {
             return Ok(());
         }
-        let mut changes = Changes {
-            applied: work.applied.then_some(self.applied),
-            forgotten: work.forgotten.clone(),
-            ..Changes::default()
-        };
-        for life in work.changed.iter().filter_map(|id| self.lives.get(id)) {
+        let (changed, forgotten, applied) = self.owed.with(work);
+        let mut changes =
+            Changes { applied: applied.then_some(self.applied), forgotten, ..Changes::default() };
+        for life in changed.iter().filter_map(|id| self.lives.get(id)) {
             if let (Some((hash, _)), Some(spec)) = (life.in_force, &life.spec) {
                 changes.specs.insert(hash, Arc::clone(spec));
             }
@@ -71,6 +73,7 @@ impl Agent {
         let Some(life) = self.lives.get(&id) else { return };
         match effect {
             Effect::Launch => match (self.launch_of(life), self.driver_of(life)) {
+                (Some(launch), Some(_)) if self.runs_already(life, &launch) => {}
                 (Some(launch), Some(driver)) => driver.start(Arc::new(launch)),
                 _ => error!(instance.id = %id, "instance {id} has nothing that could be started"),
             },
@@ -90,6 +93,19 @@ impl Agent {
         }
     }
 
+    /// Its record was lost, but it runs: it is taken back, not doubled.
+    fn runs_already(&self, life: &Life, launch: &Launch) -> bool {
+        if life.runs != 1 {
+            return false;
+        }
+        let found = self.find(life).filter(|run| self.adopt_run(life, run).is_ok());
+        let Some(run) = found else { return false };
+        warn!(instance.id = %life.id, pid = run.pid, "instance {} runs, though no record says so", life.id);
+        let started = Event::Started(launch.run, run, boot::readiness(life));
+        self.shared.later((life.id, started), &self.happened_tx);
+        true
+    }
+
     fn uncheck(&mut self, id: InstanceId) {
         if let Some(asking) = self.checks.remove(&id) {
             asking.cancel();
@@ -106,7 +122,7 @@ impl Agent {
         self.checks.insert(id, stop.clone());
         let inquiry = checks::Inquiry {
             launch: Arc::new(launch),
-            means: self.drivers.process.as_ref().map(|driver| driver.means().clone()),
+            drivers: Arc::clone(&self.drivers),
             sink: self.happened_tx.clone(),
         };
         self.shared.tasks.spawn_brief(async move {

@@ -6,21 +6,28 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use ostler_core::id::InstanceId;
+use ostler_core::id::{InstanceId, NodeName};
 use ostler_core::instance::Exit;
 use ostler_core::workload::Logs;
 use ostler_service::Tasks;
 use tokio::sync::Semaphore;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
+use super::session::{Exec, Session, session};
 use super::{Adoption, Counters, Driver, Launch, Run, Sink};
+use crate::config::Config;
+use crate::guardian;
 use crate::supervise::{Blame, Event, Readiness};
 
+mod capability;
 pub mod cgroup;
+mod confine;
+mod enter;
 pub mod environment;
+mod inside;
 mod launch;
 mod leftover;
 pub mod ports;
@@ -29,7 +36,8 @@ mod signal;
 mod user;
 
 pub use cgroup::Cgroups;
-pub use launch::{StartError, exec};
+pub use confine::Confinement;
+pub use launch::StartError;
 pub use leftover::scan as find_all;
 pub use proc::{end_all, ours};
 pub use signal::signal_number;
@@ -45,9 +53,26 @@ pub struct Means {
     pub max_pids: u32,
     /// At most so many open files in one process.
     pub max_files: u64,
+    /// The program that can be a guardian: this one.
+    pub guardian: PathBuf,
+    /// Where guardians see whether the node's pledge stands.
+    pub fence: Option<PathBuf>,
 }
 
 impl Means {
+    /// As the settings say, for a node with this directory.
+    #[must_use]
+    pub fn new(config: &Config, node: &NodeName, data_dir: PathBuf, fence: Option<&Path>) -> Self {
+        Self {
+            cgroups: Cgroups::detect(&config.cgroup, node),
+            data_dir,
+            max_pids: config.max_pids,
+            max_files: config.max_files,
+            guardian: config.guardian.clone(),
+            fence: fence.map(Path::to_owned),
+        }
+    }
+
     /// The directory of an instance.
     #[must_use]
     pub fn instance_dir(&self, id: InstanceId) -> PathBuf {
@@ -81,6 +106,7 @@ struct Inner {
     starts: Semaphore,
     runs: Mutex<HashMap<InstanceId, Known>>,
     leftovers: Mutex<Option<HashMap<InstanceId, Run>>>,
+    guardians: OnceLock<Result<(), String>>,
 }
 
 #[derive(Debug)]
@@ -100,6 +126,7 @@ impl Process {
             starts: Semaphore::new(parallel.max(1)),
             runs: Mutex::default(),
             leftovers: Mutex::default(),
+            guardians: OnceLock::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -113,6 +140,12 @@ impl Process {
             Known::Launching => None,
         });
         rules.collect()
+    }
+
+    /// Why nothing can be fenced or have processes of its own here, if so.
+    pub fn can_guard(&self) -> Result<(), String> {
+        let means = self.means();
+        self.inner.guardians.get_or_init(|| guardian::probe(&means.guardian)).clone()
     }
 
     /// How it uses its host.
@@ -185,7 +218,7 @@ impl Inner {
         proc::kill_group(&run);
         cgroup::kill(&run.cgroups);
         let exit = proc::exit_of(pidfd.get_ref(), &run).await;
-        until_empty(&run).await;
+        self.until_empty(id, number, &run).await;
         let exit = match exit {
             Exit::Signal(libc::SIGKILL) if cgroup::oom_killed(&run.cgroups) => Exit::OutOfMemory,
             other => other,
@@ -193,6 +226,25 @@ impl Inner {
         cgroup::remove(&run.cgroups);
         self.runs().remove(&id);
         self.tell(id, Event::Exited(number, exit)).await;
+    }
+
+    /// Kills until nothing of the instance runs. What cannot be killed is told, and tried again.
+    async fn until_empty(&self, id: InstanceId, number: u64, run: &Run) {
+        let (mut wait, mut waited) = (Duration::from_millis(1), Duration::ZERO);
+        while !cgroup::is_empty(&run.cgroups) {
+            cgroup::kill(&run.cgroups);
+            tokio::time::sleep(wait).await;
+            waited += wait;
+            if waited > GIVE_UP_AFTER && wait < SELDOM {
+                let left = cgroup::left(&run.cgroups);
+                error!(instance.id = %id, "instance {id} cannot be killed: {left}");
+                let why = format!("cannot be killed: {left}");
+                self.tell(id, Event::Stuck(number, why)).await;
+                wait = SELDOM;
+            } else if waited <= GIVE_UP_AFTER {
+                wait = (wait * 2).min(Duration::from_millis(200));
+            }
+        }
     }
 
     fn clear_away(&self, id: InstanceId) {
@@ -208,15 +260,9 @@ impl Inner {
     }
 }
 
-/// Kills until nothing of the instance runs.
-async fn until_empty(run: &Run) {
-    let mut wait = Duration::from_millis(1);
-    while !cgroup::is_empty(&run.cgroups) {
-        cgroup::kill(&run.cgroups);
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(Duration::from_millis(200));
-    }
-}
+/// How long killing may take before somebody is told, and how often it is tried from then on.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
+const SELDOM: Duration = Duration::from_secs(5);
 
 impl Driver for Process {
     fn start(&self, launch: Arc<Launch>) {
@@ -297,5 +343,14 @@ impl Driver for Process {
     fn stats(&self, id: InstanceId) -> Option<Counters> {
         let run = self.inner.run_of(id)?;
         cgroup::stats(&run.cgroups).or_else(|| proc::stats(&run))
+    }
+    fn exec(&self, launch: Arc<Launch>, exec: Exec) -> Session {
+        let Some(run) = self.inner.run_of(launch.id) else {
+            return Session::refused(&format!("instance {} does not run", launch.id));
+        };
+        let (session, inside) = session();
+        let means = self.inner.means.clone();
+        self.inner.tasks.spawn_brief(inside::run((means, launch, run), exec, inside));
+        session
     }
 }

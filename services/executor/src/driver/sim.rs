@@ -12,6 +12,7 @@ use ostler_core::workload::SimSection;
 use ostler_service::clock;
 use tokio::sync::Notify;
 
+use super::session::{Exec, Output, Session, session};
 use super::{Adoption, Counters, Driver, Launch, Run, Sink};
 use crate::supervise::{Blame, Event, Readiness};
 
@@ -225,5 +226,14 @@ impl Driver for Sim {
 
     fn stats(&self, id: InstanceId) -> Option<Counters> {
         self.state().runs.get(&id).filter(|run| run.started).map(|_| Counters::default())
+    }
+    /// Whatever is asked for ends well.
+    fn exec(&self, launch: Arc<Launch>, _: Exec) -> Session {
+        if !self.running().contains(&launch.id) {
+            return Session::refused(&format!("instance {} does not run", launch.id));
+        }
+        let (session, inside) = session();
+        inside.output.try_send(Output::Ended(Exit::Code(0))).expect("there is room for one");
+        session
     }
 }

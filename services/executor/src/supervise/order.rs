@@ -43,6 +43,14 @@ pub enum Event {
     /// The leader's will of today is known, or nobody can be asked: what died while we were away
     /// may be started again.
     Settled,
+    /// Nobody names it any more, and it does not run.
+    Unnamed,
+    /// The node's pledge does not stand yet: it is begun when it does.
+    Unpledged,
+    /// The node's pledge had lapsed since it was first started: it may run elsewhere.
+    Lapsed,
+    /// Nothing it was told helps: it cannot be killed.
+    Stuck(u64, String),
     /// Directory and ports are ready.
     Prepared(u64),
     /// It runs; whether it is ready by that alone.

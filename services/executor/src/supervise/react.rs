@@ -27,6 +27,22 @@ impl Life {
                 effects.push(Effect::Tell(Told::Declined));
             }
             Event::Settled => self.settled(now, &mut effects),
+            Event::Unnamed => {
+                if matches!(self.phase, Phase::Unsettled(_)) {
+                    "nobody names it any more".clone_into(&mut self.reason);
+                    self.finish(End::Stopped, now, &mut effects);
+                }
+            }
+            Event::Unpledged => {
+                "waits for the node's pledge".clone_into(&mut self.reason);
+                self.enter(Phase::Unsettled(None), now);
+            }
+            Event::Lapsed => {
+                "fenced: the node's pledge had lapsed, it may run elsewhere"
+                    .clone_into(&mut self.reason);
+                self.finish(End::Failed, now, &mut effects);
+            }
+            Event::Stuck(run, why) if run == self.runs => self.reason = why,
             Event::Prepared(run) if run == self.runs && self.phase == Phase::Preparing => {
                 self.enter(Phase::Starting, now);
             }
@@ -47,7 +63,8 @@ impl Life {
             | Event::NotStarted(..)
             | Event::Passing(_)
             | Event::Failing(..)
-            | Event::Exited(..) => {}
+            | Event::Exited(..)
+            | Event::Stuck(..) => {}
         }
         effects
     }

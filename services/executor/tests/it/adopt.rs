@@ -10,10 +10,10 @@ use ostler_testkit::eventually;
 use crate::rig::{Rig, Wanted, config, id, spec};
 
 /// An executor in a process of its own, killed when dropped.
-struct Executor(Child);
+pub struct Executor(Child);
 
 impl Executor {
-    fn start(rig: &Rig) -> Self {
+    pub fn start(rig: &Rig) -> Self {
         Self::start_with(rig, &rig.nats.url())
     }
 
@@ -26,7 +26,11 @@ impl Executor {
         Self(child.expect("it starts"))
     }
 
-    fn kill(&mut self) {
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub fn kill(&mut self) {
         self.0.kill().expect("killed");
         self.0.wait().expect("reaped");
     }
@@ -84,7 +88,7 @@ fn kill(pid: u32) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
 }
 
-async fn clean(rig: &Rig) -> usize {
+pub async fn clean(rig: &Rig) -> usize {
     let config = config(rig.dir.path(), &[DriverKind::Process]);
     ostler_executor::clean(&config).await.expect("cleans")
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ostler_core::instance::{Exit, Spec};
+use ostler_executor::driver::session::Exec;
 use ostler_executor::driver::sim::Sim;
 use ostler_executor::driver::{Adoption, Driver, Happened, Run};
 use ostler_executor::supervise::Event;
@@ -20,6 +21,10 @@ async fn next(heard: &mut mpsc::Receiver<Happened>) -> Event {
             other => return other,
         }
     }
+}
+
+pub fn exec(words: &[&str]) -> Exec {
+    Exec { words: words.iter().map(|word| (*word).to_owned()).collect(), terminal: None }
 }
 
 /// The promises of [`Driver`].
@@ -42,6 +47,12 @@ async fn keeps_its_promises(driver: &dyn Driver, heard: &mut mpsc::Receiver<Happ
     assert_eq!(driver.running(), [id(1)]);
     assert!(driver.stats(id(1)).is_some());
 
+    // A command runs inside it, as often as it is asked for.
+    for _ in 0..2 {
+        let session = driver.exec(launch(1, 1, spec.clone()), exec(&["true"]));
+        assert_eq!(session.outcome().await, Ok(Exit::Code(0)));
+    }
+
     // It ends when told to, and says so once.
     driver.signal(id(1), "SIGTERM");
     driver.signal(id(1), "SIGTERM");
@@ -49,6 +60,7 @@ async fn keeps_its_promises(driver: &dyn Driver, heard: &mut mpsc::Receiver<Happ
     assert!(driver.running().is_empty());
     driver.signal(id(1), "SIGTERM");
     driver.kill(id(1));
+    assert!(driver.exec(launch(1, 1, spec.clone()), exec(&["true"])).outcome().await.is_err());
 
     // It starts again, is killed, and can be removed twice.
     driver.start(launch(1, 2, spec.clone()));

@@ -133,7 +133,7 @@ async fn what_this_version_cannot_do_is_declined_with_the_reason() {
     let executor = rig.executor(&PROCESS);
     let cases = [
         ("driver = \"sim\"", "driver: "),
-        ("[reschedule]\non_node_loss = \"fence\"", "fence needs the guardian"),
+        ("driver = \"sim\"\n[reschedule]\non_node_loss = \"fence\"", "driver: "),
         ("[process]\ncommand = [\"true\"]\nartifact = \"a@1\"", "artifacts need"),
     ];
     for (number, (text, _)) in (1..).zip(cases) {

@@ -2,6 +2,8 @@
 
 mod adopt;
 mod contract;
+mod exec;
+mod fence;
 mod fleet;
 mod process;
 mod rig;

@@ -46,6 +46,8 @@ impl Bench {
             cgroups: Cgroups::detect(&cgroup(dir.path()), &node),
             max_pids: 100,
             max_files: 1024,
+            guardian: env!("CARGO_BIN_EXE_ostler-executor").into(),
+            fence: None,
         };
         let (sink, heard) = mpsc::channel(64);
         let tasks = Tasks::new();

@@ -58,6 +58,7 @@ pub fn config(dir: &Path, drivers: &[DriverKind]) -> Config {
         hardware: Some("test".to_owned()),
         drivers: drivers.to_vec(),
         cgroup: cgroup(dir),
+        guardian: env!("CARGO_BIN_EXE_ostler-executor").into(),
         ..Config::default()
     }
 }

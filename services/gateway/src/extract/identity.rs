@@ -39,6 +39,7 @@ policies! {
     WorkloadsPlan = "workloads:plan", "Ask where workloads would go.";
     InstancesRead = "instances:read", "See instances.";
     InstancesWrite = "instances:write", "Stop, restart and move instances.";
+    InstancesExec = "instances:exec", "Run commands inside instances.";
     LogsRead = "logs:read", "Read what instances write.";
     NodesRead = "nodes:read", "See nodes.";
     NodesWrite = "nodes:write", "Change, empty and remove nodes.";

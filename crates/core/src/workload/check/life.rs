@@ -13,7 +13,7 @@ const SCALE: [&str; 3] = ["min", "max", "on"];
 pub(super) fn check(workload: &Workload, found: &mut Found) {
     restart(workload, found);
     replace(workload, found);
-    signal(&workload.stop.signal, found);
+    signal("stop.signal", &workload.stop.signal, found);
     found.span("stop.grace", workload.stop.grace, DAY);
     keep(workload, found);
     cron(workload, found);
@@ -55,14 +55,14 @@ fn backoff(path: &str, backoff: &Backoff, found: &mut Found) {
     }
 }
 
-fn signal(signal: &str, found: &mut Found) {
+pub(super) fn signal(path: &str, signal: &str, found: &mut Found) {
     let real_time = signal.strip_prefix("SIGRTMIN+").and_then(|n| n.parse::<u8>().ok());
     if SIGNALS.contains(&signal) || real_time.is_some_and(|number| number <= 30) {
         return;
     }
     let known = SIGNALS.join(", ");
     let message = format!("`{}` is not a signal: {known}, SIGRTMIN+n", crate::id::cut(signal));
-    found.say("stop.signal", message);
+    found.say(path, message);
 }
 
 fn keep(workload: &Workload, found: &mut Found) {

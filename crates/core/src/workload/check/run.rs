@@ -3,7 +3,7 @@
 use super::Found;
 use crate::document::Path;
 use crate::resources::Bytes;
-use crate::workload::{Ask, DriverKind, ProcessSection, Section, Workload};
+use crate::workload::{Ask, DriverKind, Hooks, ProcessSection, Section, Workload};
 
 const MOST_CPU: u64 = 10_000_000;
 const MOST_BYTES: Bytes = Bytes(1 << 60);
@@ -33,6 +33,11 @@ pub(super) fn check(workload: &Workload, found: &mut Found) {
     }
     resources(&workload.resources, workload.driver, found);
     found.known_keys("hooks", &workload.hooks, &HOOKS);
+    let known = workload.hooks.iter().filter(|(key, _)| HOOKS.contains(&key.as_str()));
+    let known = known.map(|(key, value)| (key.clone(), value.clone())).collect();
+    for (key, message) in Hooks::read(&known).err().unwrap_or_default() {
+        found.push(&Path::from("hooks").key(key.as_str()), message);
+    }
     for (name, section) in opaque(workload) {
         depth(name, section, found);
     }
@@ -91,6 +96,7 @@ fn section_process(process: &ProcessSection, found: &mut Found) {
     if let Some(user) = &process.user {
         found.words(&here.key("user"), user);
     }
+    confinement(process, found);
     if let Some(artifact) = &process.artifact {
         let (name, version) = artifact.split_once('@').unwrap_or((artifact, "latest"));
         let sound = |part: &str| {
@@ -99,6 +105,33 @@ fn section_process(process: &ProcessSection, found: &mut Found) {
         if !sound(name) || !sound(version) || name.starts_with('.') {
             found.push(&here.key("artifact"), "expected `name` or `name@version`");
         }
+    }
+}
+
+fn confinement(process: &ProcessSection, found: &mut Found) {
+    let here = Path::from("process");
+    for (key, text) in [("group", &process.group), ("chroot", &process.chroot)] {
+        if let Some(text) = text {
+            found.words(&here.key(key), text);
+        }
+    }
+    for capability in process.capabilities.iter().flatten() {
+        let sound = capability.strip_prefix("CAP_").is_some_and(|name| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+        });
+        if !sound {
+            let wrong = format!("`{capability}` is no capability such as `CAP_NET_BIND_SERVICE`");
+            found.push(&here.key("capabilities"), wrong);
+        }
+    }
+    if process.max_pids == Some(0) {
+        found.push(&here.key("max_pids"), "nothing can run in 0 tasks");
+    }
+    if process.max_files.is_some_and(|files| files < 8) {
+        found.push(&here.key("max_files"), "nothing can run with less than 8 open files");
+    }
+    if let Some(signal) = &process.reload_signal {
+        super::life::signal("process.reload_signal", signal, found);
     }
 }
 

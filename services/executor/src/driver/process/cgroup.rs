@@ -217,6 +217,19 @@ pub fn is_empty(dirs: &[PathBuf]) -> bool {
     dirs.iter().flat_map(|dir| tree(dir)).all(|dir| members(&dir).is_empty())
 }
 
+/// What is left in these groups, for people: pids, and the state they are in.
+#[must_use]
+pub fn left(dirs: &[PathBuf]) -> String {
+    let pids: std::collections::BTreeSet<i32> =
+        dirs.iter().flat_map(|dir| tree(dir)).flat_map(|dir| members(&dir)).collect();
+    let words = pids.into_iter().take(8).map(|pid| {
+        let stat = host::text(format!("/proc/{pid}/stat"));
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        format!("process {pid} in state {}", state.unwrap_or('?'))
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
 /// Kills everything in these groups, at once where the kernel can.
 pub fn kill(dirs: &[PathBuf]) {
     for dir in dirs {

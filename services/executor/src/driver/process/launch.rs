@@ -8,15 +8,18 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use ostler_core::workload::ProcessSection;
+use ostler_core::workload::{Private, ProcessSection};
 use rustix::process::{PidfdFlags, Resource, Rlimit};
 use thiserror::Error;
 
 use super::cgroup::Limits;
+use super::confine::Confinement;
+use super::enter::Door;
 use super::environment::{environment, expand};
 use super::user::{self, User};
 use super::{Means, cgroup, ports, proc};
 use crate::driver::{Launch, Run};
+use crate::guardian::{Guard, WORD};
 use crate::host;
 
 /// Why an instance was not started. Nothing is left of the attempt.
@@ -31,6 +34,12 @@ pub enum StartError {
     /// There is no such user on this node.
     #[error("there is no user `{0}` here")]
     User(String),
+    /// There is no such group on this node.
+    #[error("there is no group `{0}` here")]
+    Group(String),
+    /// Only root may become somebody else.
+    #[error("the executor is not root, so all runs as its own user and group")]
+    NotRoot,
     /// The command cannot be run.
     #[error("cannot run `{command}`: {cause}")]
     Command {
@@ -73,12 +82,23 @@ pub(super) fn launch(means: &Means, launch: &Launch) -> Result<(Run, OwnedFd), S
 }
 
 fn find_user(section: &ProcessSection) -> Result<Option<User>, StartError> {
-    let Some(name) = &section.user else { return Ok(None) };
-    let user = user::find(name).ok_or_else(|| StartError::User(name.clone()))?;
-    if !host::is_root() && user.uid != rustix::process::geteuid() {
-        return Err(StartError::User(format!("{name}` (the executor is not root) `")));
+    let Some(mut user) = (match &section.user {
+        Some(name) => Some(user::find(name).ok_or_else(|| StartError::User(name.clone()))?),
+        None => section.group.is_some().then(user::own),
+    }) else {
+        return Ok(None);
+    };
+    if let Some(name) = &section.group {
+        user.gid = user::group(name).ok_or_else(|| StartError::Group(name.clone()))?;
     }
-    Ok(host::is_root().then_some(user))
+    if host::is_root() {
+        return Ok(Some(user));
+    }
+    let own = user.uid == rustix::process::geteuid();
+    if own && (section.group.is_none() || user.gid == rustix::process::getegid()) {
+        return Ok(None);
+    }
+    Err(StartError::NotRoot)
 }
 
 /// Kills what is in these groups, and waits for its end, though not for long.
@@ -115,12 +135,12 @@ fn start(
     let logs = means.log_dir(launch.id);
     let stdout = output(&logs, "stdout").map_err(host_error(&logs))?;
     let stderr = output(&logs, "stderr").map_err(host_error(&logs))?;
-    let limits = limits(means, launch);
+    let limits = limits(means, launch, section);
     let groups = means
         .cgroups
         .create(launch.id, limits)
         .map_err(|error| StartError::Host(error.to_string()))?;
-    let mut command = exec(means, launch, &section.command)?;
+    let mut command = exec(means, launch, &section.command, As::Itself)?;
     command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
     let failed = |cause| StartError::Command { command: first(&section.command), cause };
     let mut child = command.spawn().map_err(failed)?;
@@ -139,13 +159,13 @@ fn start(
     Ok((run, pidfd))
 }
 
-fn limits(means: &Means, launch: &Launch) -> Limits {
+fn limits(means: &Means, launch: &Launch, section: &ProcessSection) -> Limits {
     let ask = &launch.spec.resources;
     Limits {
         memory: ask.memory_max.unwrap_or(launch.spec.memory).0,
         cpu: ask.cpu,
         cpu_limit: ask.cpu_limit,
-        pids: means.max_pids,
+        pids: section.max_pids.map_or(means.max_pids, |most| most.min(means.max_pids)),
     }
 }
 
@@ -153,53 +173,83 @@ fn first(command: &[String]) -> String {
     command.first().cloned().unwrap_or_default()
 }
 
+/// How a command begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum As<'a> {
+    /// The instance itself.
+    Itself,
+    /// A command inside what runs.
+    Inside(&'a Run),
+}
+
+/// Whether a guardian stands between the executor and the instance.
+pub(super) fn guarded(launch: &Launch, section: &ProcessSection) -> bool {
+    launch.spec.fenced || section.private.contains(&Private::Pid)
+}
+
 /// A command as the instance is run: directory, environment, user, session and groups, which have
 /// to be there. `${NAME}` is replaced.
-pub fn exec(means: &Means, launch: &Launch, words: &[String]) -> Result<Command, StartError> {
+pub(super) fn exec(
+    means: &Means,
+    launch: &Launch,
+    words: &[String],
+    how: As<'_>,
+) -> Result<Command, StartError> {
     let dir = means.instance_dir(launch.id);
     let environment = environment(launch, &dir);
-    let mut words = words.iter().map(|word| expand(word, &environment));
-    let Some(program) = words.next() else {
+    let words: Vec<String> = words.iter().map(|word| expand(word, &environment)).collect();
+    let Some((program, rest)) = words.split_first() else {
         let cause = io::Error::new(io::ErrorKind::InvalidInput, "the command is empty");
         return Err(StartError::Command { command: String::new(), cause });
     };
-    let mut command = Command::new(program);
-    command.args(words).env_clear().envs(environment).current_dir(dir);
     let section = launch.spec.sections.process.clone().unwrap_or_default();
-    settle(&mut command, means, &means.cgroups.dirs(launch.id), find_user(&section)?)?;
+    let user = find_user(&section)?;
+    let confinement = Confinement::new(&section, user.as_ref(), &dir).map_err(StartError::Host)?;
+    let guarded = guarded(launch, &section);
+    let itself = matches!(how, As::Itself);
+    let mut command = if guarded && itself {
+        let fence = launch.spec.fenced.then(|| means.fence.clone()).flatten();
+        if launch.spec.fenced && fence.is_none() {
+            return Err(StartError::Host("there is no fence file".to_owned()));
+        }
+        let guard = Guard { fence, confinement: confinement.clone() };
+        let guard = serde_json::to_string(&guard).expect("it has text keys");
+        let mut command = Command::new(&means.guardian);
+        command.args([WORD, guard.as_str(), "--", program.as_str()]);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.args(rest).env_clear().envs(environment).current_dir(&dir);
+    let files = section.max_files.map_or(means.max_files, |most| most.min(means.max_files));
+    settle(&mut command, files, &means.cgroups.dirs(launch.id))?;
+    match how {
+        As::Itself if guarded => {}
+        As::Itself => confinement.apply(&mut command),
+        As::Inside(run) => {
+            let door = Door::of(run, &section, guarded);
+            let door = door.map_err(|error| StartError::Host(error.to_string()))?;
+            if let Some(door) = door {
+                door.apply(&mut command);
+            }
+            confinement.inside().apply(&mut command);
+        }
+    }
     Ok(command)
 }
 
-/// Signals that whoever started the executor had it ignore (`nohup`, `&`) are not ignored by what
-/// it runs, and files that it was handed open are not handed on.
-#[expect(unsafe_code, reason = "neither has a wrapper that may be called between fork and exec")]
-fn inherit_nothing() {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: no handler of ours is installed, and no memory is passed. Those that cannot be
-        // set are refused, as are the C library's own.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
-    }
-    // SAFETY: no memory is passed; the files are closed by the exec. Kernels before 5.11 refuse.
-    unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-}
-
-/// What the child does to itself between fork and exec: own session, groups, limits, user. Only
-/// system calls; nothing is allocated.
+/// What the child does to itself first: own session, groups, limits. Only system calls; nothing is
+/// allocated.
 #[expect(unsafe_code, reason = "between fork and exec the child has to become what it runs as")]
-fn settle(
-    command: &mut Command,
-    means: &Means,
-    groups: &[PathBuf],
-    user: Option<User>,
-) -> Result<(), StartError> {
+fn settle(command: &mut Command, files: u64, groups: &[PathBuf]) -> Result<(), StartError> {
     let mut doors = Vec::with_capacity(groups.len());
     for dir in groups {
         let door = dir.join("cgroup.procs");
         let opened = OpenOptions::new().write(true).open(&door).map_err(host_error(&door))?;
         doors.push(opened);
     }
-    let files = rustix::process::getrlimit(Resource::Nofile);
-    let most = files.maximum.map_or(means.max_files, |hard| hard.min(means.max_files));
+    let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let most = hard.map_or(files, |hard| hard.min(files));
     let files = Rlimit { current: Some(most), maximum: Some(most) };
     let become_it = move || {
         rustix::process::setsid()?;
@@ -207,13 +257,6 @@ fn settle(
             rustix::io::write(door, b"0")?;
         }
         rustix::process::setrlimit(Resource::Nofile, files)?;
-        if let Some(user) = &user {
-            rustix::thread::set_thread_groups(&user.groups)?;
-            rustix::thread::set_thread_gid(user.gid)?;
-            rustix::thread::set_thread_uid(user.uid)?;
-        }
-        rustix::thread::set_no_new_privs(true)?;
-        inherit_nothing();
         Ok(())
     };
     // SAFETY: the closure makes system calls on what it owns and does nothing else.

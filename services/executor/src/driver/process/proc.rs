@@ -4,12 +4,14 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use ostler_core::instance::Exit;
+use ostler_service::clock;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open,
     waitid,
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tracing::error;
 
 use super::cgroup;
 use crate::driver::{Counters, Run};
@@ -60,6 +62,15 @@ pub(super) fn watch(pidfd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the fd is owned by what is registered, and so open as long as it is.
     let watched = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
     watched.map_err(Into::into)
+}
+
+/// A terminal's end that can be read and written without blocking; it must not block already.
+#[expect(unsafe_code, reason = "tokio cannot see that an `OwnedFd` stays open")]
+pub(super) fn both_ways(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the fd is owned by what is registered, and so open as long as it is.
+    let both =
+        unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE | Interest::WRITABLE) };
+    both.map_err(Into::into)
 }
 
 fn pid_of(run: &Run) -> Option<Pid> {
@@ -188,11 +199,19 @@ pub(super) fn stats(run: &Run) -> Option<Counters> {
     })
 }
 
-/// Ends everything of a run that an executor left, and waits until it is gone. Whether there was
-/// anything. A process that only has the same pid is not touched.
+/// How long what was killed may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Ends everything of a run that an executor left, and waits until it is gone, though not for ever.
+/// Whether there was anything. A process that only has the same pid is not touched.
 pub async fn end_all(run: &Run) -> bool {
     let there = ours(run) || !cgroup::is_empty(&run.cgroups);
+    let begun = clock::instant();
     while ours(run) || !cgroup::is_empty(&run.cgroups) {
+        if clock::since(begun) > GONE_WITHIN {
+            error!("cannot be killed: {}", cgroup::left(&run.cgroups));
+            return there;
+        }
         kill_group(run);
         cgroup::kill(&run.cgroups);
         if let Some(pidfd) = open(run) {

@@ -23,6 +23,34 @@ pub fn find(name: &str) -> Option<User> {
     Some(User { uid: Uid::from_raw(uid), gid: Gid::from_raw(gid), groups: groups(&name, gid) })
 }
 
+/// Who the executor is.
+#[must_use]
+pub fn own() -> User {
+    let groups = rustix::process::getgroups().unwrap_or_default();
+    User { uid: rustix::process::geteuid(), gid: rustix::process::getegid(), groups }
+}
+
+/// The group of this name, or `None` if there is none such.
+#[must_use]
+#[expect(unsafe_code, reason = "groups may come from any name service, and only libc asks them")]
+pub fn group(name: &str) -> Option<Gid> {
+    let name = CString::new(name).ok()?;
+    let mut text = vec![0; 64 * 1024];
+    let mut found = std::ptr::null_mut();
+    // SAFETY: all pointers are to live memory of the length given; `found` is null or `&entry`.
+    unsafe {
+        let mut entry: libc::group = std::mem::zeroed();
+        let rc = libc::getgrnam_r(
+            name.as_ptr(),
+            &raw mut entry,
+            text.as_mut_ptr(),
+            text.len(),
+            &raw mut found,
+        );
+        (rc == 0 && !found.is_null()).then_some(Gid::from_raw(entry.gr_gid))
+    }
+}
+
 #[expect(unsafe_code, reason = "users may come from any name service, and only libc asks them")]
 fn entry(name: &CStr) -> Option<(u32, u32)> {
     let mut text = vec![0; 16 * 1024];
