@@ -1,12 +1,12 @@
 //! `ostler exec`: a command inside an instance, with a terminal where there is one here.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 
 use futures::{SinkExt as _, StreamExt as _};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -101,7 +101,7 @@ enum Here {
 async fn talk(socket: Socket, tty: bool, no_stdin: bool) -> Result<Value, Failure> {
     let (mut sink, mut stream) = socket.split();
     let mut resized = signal(SignalKind::window_change()).map_err(Failure::failed)?;
-    let mut stdin = tokio::io::stdin();
+    let mut stdin = typed();
     let mut open = !no_stdin;
     if no_stdin {
         sink.send(Message::text(json!({ "end": true }).to_string())).await.map_err(gone)?;
@@ -138,16 +138,24 @@ fn gone(error: Error) -> Failure {
     Failure::unreachable(format!("the connection broke: {error}"))
 }
 
-async fn next(stdin: &mut tokio::io::Stdin, resized: &mut Signal, open: bool) -> Here {
-    let mut bytes = vec![0; 16 * 1024];
-    tokio::select! {
-        read = stdin.read(&mut bytes), if open => match read {
-            Ok(0) | Err(_) => Here::End,
-            Ok(read) => {
-                bytes.truncate(read);
-                Here::Typed(bytes)
+/// What is typed here, read by a thread that nobody waits for: a read of a terminal cannot be
+/// called off.
+fn typed() -> mpsc::Receiver<Vec<u8>> {
+    let (sender, typed) = mpsc::channel(4);
+    std::thread::spawn(move || {
+        let mut bytes = vec![0; 16 * 1024];
+        while let Ok(read @ 1..) = std::io::stdin().read(&mut bytes) {
+            if sender.blocking_send(bytes[..read].to_vec()).is_err() {
+                return;
             }
-        },
+        }
+    });
+    typed
+}
+
+async fn next(stdin: &mut mpsc::Receiver<Vec<u8>>, resized: &mut Signal, open: bool) -> Here {
+    tokio::select! {
+        bytes = stdin.recv(), if open => bytes.map_or(Here::End, Here::Typed),
         _ = resized.recv() => Here::Resized,
     }
 }
