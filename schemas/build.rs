@@ -3,7 +3,15 @@
 use std::error::Error;
 
 /// Requests: an unknown field is refused by name.
-const REQUESTS: [&str; 46] = [
+const REQUESTS: [&str; 54] = [
+    "ArtifactPut",
+    "ArtifactGet",
+    "ArtifactList",
+    "ArtifactRemove",
+    "EndpointList",
+    "BlobPut",
+    "BlobGet",
+    "BlobStat",
     "WorkloadPut",
     "WorkloadGet",
     "WorkloadList",
@@ -53,7 +61,14 @@ const REQUESTS: [&str; 46] = [
 ];
 
 /// What is answered or told: readers of an older version pass over what they do not know.
-const ANSWERS: [&str; 32] = [
+const ANSWERS: [&str; 39] = [
+    "ArtifactView",
+    "ArtifactListReply",
+    "EndpointView",
+    "EndpointListReply",
+    "BlobPutReply",
+    "BlobGetReply",
+    "BlobStatReply",
     "WorkloadPutReply",
     "WorkloadListReply",
     "WorkloadVersionsReply",
@@ -105,6 +120,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     for name in ANSWERS {
         config.message_attribute(format!(".ostler.v1.{name}"), derive);
         config.message_attribute(format!(".ostler.v1.{name}"), "#[serde(default)]");
+    }
+    // As protobuf's own JSON has it.
+    for bytes in ["BlobPut.data", "BlobGetReply.data"] {
+        let attribute = "#[serde(with = \"crate::base64_json\")] #[schema(value_type = String)]";
+        config.field_attribute(format!(".ostler.v1.{bytes}"), attribute);
     }
     config.message_attribute(".ostler.v1.InstanceSample", derive);
     config.message_attribute(".ostler.v1.InstanceSample", "#[serde(default)]");

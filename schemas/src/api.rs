@@ -82,6 +82,14 @@ calls! {
     MetricsFleet => Document, "api.metrics.fleet", Metrics, false;
     MetricsNode => Document, "api.metrics.node", Metrics, false;
     MetricsInstance => Document, "api.metrics.instance", Metrics, false;
+    ArtifactPut => ArtifactView, "api.artifact.put", Registry, true;
+    ArtifactGet => ArtifactView, "api.artifact.get", Registry, false;
+    ArtifactList => ArtifactListReply, "api.artifact.list", Registry, false;
+    ArtifactRemove => ArtifactListReply, "api.artifact.remove", Registry, true;
+    EndpointList => EndpointListReply, "api.endpoint.list", Registry, false;
+    BlobPut => BlobPutReply, "blob.put", Registry, true;
+    BlobGet => BlobGetReply, "blob.get", Registry, false;
+    BlobStat => BlobStatReply, "blob.stat", Registry, false;
     Hello => HelloReply, "join.hello", Registry, true;
     Leave => LeaveReply, "join.leave", Registry, true;
     Ping => Pong, "ping", Executor, false;
@@ -90,8 +98,11 @@ calls! {
     Exec => ExecReply, "exec", Executor, true;
 }
 
+// Bytes travel as they are.
+wire_message! { Protobuf: BlobPut, BlobPutReply, BlobGet, BlobGetReply, BlobStat, BlobStatReply }
 wire_message! {
-    WorkloadPut, WorkloadPutReply, WorkloadGet, WorkloadList, WorkloadListReply, WorkloadDelete,
+    ArtifactPut, ArtifactGet, ArtifactList, ArtifactListReply, ArtifactRemove, ArtifactView,
+    EndpointList, EndpointListReply, WorkloadPut, WorkloadPutReply, WorkloadGet, WorkloadList, WorkloadListReply, WorkloadDelete,
     WorkloadScale, WorkloadRestart, WorkloadReload, WorkloadStop, WorkloadStart, WorkloadPromote,
     WorkloadRollback, WorkloadVersions, WorkloadVersionsReply, WorkloadVersion, WorkloadExplain,
     WorkloadPlan, VersionView, WorkloadView, InstanceGet, InstanceList, InstanceListReply,

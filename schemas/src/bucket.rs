@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use ostler_core::artifact::{Artifact, ArtifactName, Blob};
 use ostler_core::command::{Command, Outcome};
 use ostler_core::head::Head;
-use ostler_core::id::{NodeName, PoolName, SpecHash, Version, WorkloadKey};
+use ostler_core::id::{ContentHash, NodeName, PoolName, SpecHash, Version, WorkloadKey};
 use ostler_core::instance::{Manifest, Report, Spec};
 use ostler_core::node::Node;
 use ostler_core::reconcile::Progress;
@@ -35,6 +36,8 @@ pub enum Bucket {
     Leases,
     /// Identities and limits.
     Accounts,
+    /// Names and versions of artifacts, and where their content is.
+    Artifacts,
 }
 
 impl fmt::Display for Bucket {
@@ -51,6 +54,7 @@ impl fmt::Display for Bucket {
             Self::Reports => f.write_str("reports"),
             Self::Leases => f.write_str("leases"),
             Self::Accounts => f.write_str("accounts"),
+            Self::Artifacts => f.write_str("artifacts"),
         }
     }
 }
@@ -112,6 +116,36 @@ key!(
     /// A lease, by purpose (`scheduler-default`, `registry`) or `node.<node>`.
     LeaseKey(String) => LeaseRecord, Leases, String::clone
 );
+
+key!(
+    /// An artifact with its versions, by name.
+    ArtifactKey(ArtifactName) => Artifact, Artifacts, |name| format!("name.{name}")
+);
+key!(
+    /// Where the chunks of some content are.
+    BlobKey(ContentHash) => Blob, Artifacts, |hash| format!("blob.{hash}")
+);
+
+/// What a key of `artifacts` is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArtifactsKey {
+    /// An artifact.
+    Artifact(ArtifactName),
+    /// Content.
+    Blob(ContentHash),
+}
+
+impl ArtifactsKey {
+    /// Reads a key as it stands on the bus; `None` for what we never write.
+    #[must_use]
+    pub fn read(key: &str) -> Option<Self> {
+        match key.split_once('.')? {
+            ("name", name) => name.parse().ok().map(Self::Artifact),
+            ("blob", hash) => hash.parse().ok().map(Self::Blob),
+            _ => None,
+        }
+    }
+}
 
 /// A key of a pool's placements.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -255,4 +289,7 @@ pub struct LeaseRecord {
 #[serde(transparent)]
 pub struct Outcomes(pub Vec<Outcome>);
 
-wire_json! { Head, VersionRecord, Spec, Node, Command, TermRecord, LeaseRecord, Outcomes, Progress }
+wire_json! {
+    Head, VersionRecord, Spec, Node, Command, TermRecord, LeaseRecord, Outcomes, Progress, Artifact,
+    Blob,
+}

@@ -6,6 +6,7 @@
 //! them: [`convert`] turns them into the types of the core.
 
 pub mod api;
+mod base64_json;
 pub mod bucket;
 pub mod contract;
 pub mod convert;

@@ -105,6 +105,7 @@ pub fn streams() -> Vec<Stream> {
             ..bucket("leases", "candidates", "leases with a time to live")
         },
         bucket("accounts", "registry", "identities, hashes, policies, limits"),
+        bucket("artifacts", "registry", "names and versions of artifacts"),
         Stream {
             name: "EVENTS".to_owned(),
             subjects: vec!["ostler.v1.event.>".to_owned()],

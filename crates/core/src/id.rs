@@ -31,6 +31,15 @@ pub enum IdError {
     /// The text is not `<namespace>.<name>` or `<namespace>/<name>`.
     #[error("`{0}` is not a workload key: `<namespace>/<name>`")]
     Key(String),
+    /// The text is no name of an artifact.
+    #[error(
+        "`{0}` is not an artifact name: 1 to 63 of a-z, 0-9, `-`, `_` and `.`, beginning and ending \
+         with a letter or digit, without `..`"
+    )]
+    Artifact(String),
+    /// The text is not `<artifact>` or `<artifact>@<version>`.
+    #[error("`{0}` is not an artifact: `name` or `name@version`")]
+    ArtifactRef(String),
     /// The text is not 64 hexadecimal digits.
     #[error("`{0}` is not a sha256: 64 hexadecimal digits")]
     Hash(String),
@@ -170,48 +179,68 @@ impl FromStr for WorkloadKey {
     }
 }
 
-/// The content address (SHA-256) of what an executor needs to run one version of a workload.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SpecHash(pub [u8; 32]);
+macro_rules! hash {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(pub [u8; 32]);
 
-impl fmt::Display for SpecHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-impl fmt::Debug for SpecHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-impl FromStr for SpecHash {
-    type Err = IdError;
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        let bad = || IdError::Hash(cut(text));
-        let bytes = text.as_bytes();
-        if bytes.len() != 64 {
-            return Err(bad());
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
         }
-        let mut hash = [0u8; 32];
-        for (byte, pair) in hash.iter_mut().zip(bytes.chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| bad())?;
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
         }
-        Ok(Self(hash))
-    }
+        impl FromStr for $type {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                digest(text).map(Self)
+            }
+        }
+        impl Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
 }
 
-impl Serialize for SpecHash {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+hash!(
+    /// The content address (SHA-256) of what an executor needs to run one version of a workload.
+    SpecHash
+);
+hash!(
+    /// The content address (SHA-256) of an artifact.
+    ContentHash
+);
+
+/// The bytes of 64 hexadecimal digits.
+fn digest(text: &str) -> Result<[u8; 32], IdError> {
+    let bad = || IdError::Hash(cut(text));
+    let bytes = text.as_bytes();
+    if bytes.len() != 64 || !bytes.iter().all(u8::is_ascii_hexdigit) {
+        return Err(bad());
     }
-}
-impl<'de> Deserialize<'de> for SpecHash {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+    let mut hash = [0u8; 32];
+    for (byte, pair) in hash.iter_mut().zip(bytes.chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| bad())?;
     }
+    Ok(hash)
 }
+
 impl Serialize for WorkloadKey {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -3,6 +3,7 @@
 //! No tokio, no clock, no randomness, no floats in decisions, no iteration over hash maps: the same
 //! input always gives the same answer, so that a decision can be replayed, simulated and explained.
 
+pub mod artifact;
 pub mod command;
 pub mod constraint;
 pub mod document;

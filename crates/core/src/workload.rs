@@ -11,6 +11,7 @@ use crate::id::{Namespace, PoolName, WorkloadKey, WorkloadName};
 use crate::resources::{Bytes, Resources};
 
 mod check;
+mod container;
 mod driver;
 mod hook;
 mod parse;
@@ -19,6 +20,7 @@ mod policy;
 mod port;
 
 pub use check::SIGNALS;
+pub use container::{Bind, DockerSection, NspawnNetwork, NspawnSection, Pull, Storage};
 pub use driver::{DriverKind, DriverSections, Private, ProcessSection, Section, SimSection};
 pub use hook::{Action, HookPoint, Hooks, OnHookFailure, WaitFor};
 pub use parse::{LONGEST, SpecErrors, from_json, from_json_value, from_toml, from_tree};
@@ -111,10 +113,10 @@ pub struct Workload {
     pub process: Option<ProcessSection>,
     /// For `driver = "nspawn"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nspawn: Option<Section>,
+    pub nspawn: Option<NspawnSection>,
     /// For `driver = "docker"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub docker: Option<Section>,
+    pub docker: Option<DockerSection>,
     /// For `driver = "vm"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vm: Option<Section>,
@@ -184,6 +186,12 @@ fn fifty() -> u8 {
     50
 }
 
+fn named<T>(process: Option<T>, nspawn: Option<T>, docker: Option<T>) -> Vec<(&'static str, T)> {
+    let all =
+        [("process.artifact", process), ("nspawn.artifact", nspawn), ("docker.artifact", docker)];
+    all.into_iter().filter_map(|(field, text)| Some((field, text?))).collect()
+}
+
 impl Workload {
     /// Namespace and name.
     #[must_use]
@@ -210,6 +218,23 @@ impl Workload {
             uwsgi: self.uwsgi.clone(),
             sim: self.sim.clone(),
         }
+    }
+
+    /// The artifacts that it names, each with the field it stands in.
+    #[must_use]
+    pub fn artifacts(&self) -> Vec<(&'static str, &String)> {
+        let process = self.process.as_ref().and_then(|section| section.artifact.as_ref());
+        let nspawn = self.nspawn.as_ref().and_then(|section| section.artifact.as_ref());
+        let docker = self.docker.as_ref().and_then(|section| section.artifact.as_ref());
+        named(process, nspawn, docker)
+    }
+
+    /// The same, to be replaced by what they mean.
+    pub fn artifacts_mut(&mut self) -> Vec<(&'static str, &mut String)> {
+        let process = self.process.as_mut().and_then(|section| section.artifact.as_mut());
+        let nspawn = self.nspawn.as_mut().and_then(|section| section.artifact.as_mut());
+        let docker = self.docker.as_mut().and_then(|section| section.artifact.as_mut());
+        named(process, nspawn, docker)
     }
 
     /// The requests of one instance, with the driver's default memory filled in.

@@ -7,9 +7,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use ostler_core::time::Span;
-use ostler_core::workload::{
-    DriverKind, Kind, Private, ProcessSection, Section, SimSection, Workload,
-};
+use ostler_core::workload::{DriverKind, Kind, Private, ProcessSection, SimSection, Workload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -109,11 +107,11 @@ fn sim(raw: pb::SimSection) -> SimSection {
     }
 }
 
-/// A section of a driver without a typed one.
-fn section(
+/// A section that travels as JSON.
+fn section<T: DeserializeOwned>(
     sections: &mut BTreeMap<String, String>,
     driver: DriverKind,
-) -> Result<Option<Section>, WireError> {
+) -> Result<Option<T>, WireError> {
     let read = |text: String| {
         serde_json::from_str(&text).map_err(|error| WireError::field(driver.as_str(), error))
     };

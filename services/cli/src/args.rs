@@ -6,10 +6,12 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::output::Format;
 
+mod artifact;
 mod dev;
 mod node;
 mod workload;
 
+pub use artifact::{ArtifactCommand, EndpointArgs, EndpointForm};
 pub use dev::{DevArgs, DevCommand};
 pub use node::NodeCommand;
 pub use workload::{CreateArgs, DeleteArgs, ExecArgs, LogsArgs, RunArgs};
@@ -155,6 +157,11 @@ pub enum Command {
     /// The nodes, and what is wanted of them.
     #[command(subcommand)]
     Nodes(NodeCommand),
+    /// Packages, trees and images, every version kept.
+    #[command(subcommand)]
+    Artifacts(ArtifactCommand),
+    /// Who may be asked for what: addresses of instances that are ready, by workload and port.
+    Endpoints(EndpointArgs),
     /// Services and their leaders, nodes and workloads by state, warnings.
     Status,
     /// Use and series of the fleet or of a node.

@@ -1,6 +1,7 @@
 //! The gateway over HTTP.
 
-use futures::StreamExt as _;
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
 use ostler_schemas::problem::Problem;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::Serialize;
@@ -101,6 +102,29 @@ impl Client {
                 _ => return Ok(items),
             }
         }
+    }
+
+    /// Sends a body of this length.
+    pub async fn upload<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        (length, body): (u64, reqwest::Body),
+    ) -> Result<T, Failure> {
+        let request = self.request(Method::PUT, path).header("content-length", length).body(body);
+        let response =
+            self.send(request.header("content-type", "application/octet-stream")).await?;
+        response.json().await.map_err(Failure::failed)
+    }
+
+    /// Reads a body part by part; first its `ETag` without quotes.
+    pub async fn download(
+        &self,
+        path: &str,
+    ) -> Result<(String, impl Stream<Item = reqwest::Result<Bytes>> + Unpin + use<>), Failure> {
+        let response = self.send(self.request(Method::GET, path)).await?;
+        let tag = response.headers().get("etag").and_then(|tag| tag.to_str().ok());
+        let tag = tag.unwrap_or_default().trim_matches('"').to_owned();
+        Ok((tag, Box::pin(response.bytes_stream())))
     }
 
     /// Reads plain text.

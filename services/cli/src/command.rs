@@ -8,9 +8,11 @@ use crate::failure::Failure;
 use crate::session::Session;
 
 mod apply;
+mod artifacts;
 mod bus;
 mod config;
 mod doctor;
+mod endpoints;
 mod exec;
 mod explain;
 mod fleet;
@@ -60,6 +62,8 @@ async fn fleet_command(session: &Session, command: Command) -> Result<(), Failur
         Command::Logs(logs) => logs::run(session, logs).await,
         Command::Explain { what } => explain::run(session, &what).await,
         Command::Nodes(command) => node::run(session, command).await,
+        Command::Artifacts(command) => artifacts::run(session, command).await,
+        Command::Endpoints(args) => endpoints::run(session, args).await,
         Command::Status => fleet::status(session).await,
         Command::Metrics { node, range } => fleet::metrics(session, node, &range).await,
         Command::Events { follow, kind, workload, node, limit } => {

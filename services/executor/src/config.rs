@@ -60,6 +60,12 @@ pub struct Config {
     pub alone_after: Span,
     /// Which events are sent.
     pub events: Events,
+    /// Artifacts that were fetched are kept in so many bytes; what is not in use goes first.
+    pub artifact_cache: Bytes,
+    /// What one artifact may be when it is unpacked.
+    pub artifact_unpacked: Bytes,
+    /// A fetch of which nothing comes for so long is given up.
+    pub artifact_patience: Span,
     /// Where `/healthz`, `/readyz` and `/metrics` are; port 0 takes any.
     pub health_listen: SocketAddr,
     /// The program that calls [`crate::guardian::stand_if_asked`] first of all; no setting.
@@ -135,6 +141,9 @@ impl Default for Config {
             report_interval: Span::from_millis(50),
             alone_after: Span::from_secs(30),
             events: Events::All,
+            artifact_cache: Bytes(10 << 30),
+            artifact_unpacked: Bytes(16 << 30),
+            artifact_patience: Span::from_secs(120),
             health_listen: (Ipv4Addr::LOCALHOST, 0).into(),
             guardian: itself(),
         }

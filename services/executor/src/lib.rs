@@ -4,6 +4,7 @@
 //! tells the fleet how things stand, and needs the bus only to hear what is wanted.
 
 pub mod agent;
+pub mod artifact;
 pub mod beat;
 mod checks;
 pub mod clean;

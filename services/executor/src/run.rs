@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::agent::boot::Parts;
 use crate::agent::{Agent, Message, QUEUE, Queues};
+use crate::artifact::{ArtifactError, Artifacts, Bounds, Limits};
 use crate::beat::Beater;
 use crate::config::{Config, OnStop};
 use crate::driver::process::{Means, Process};
@@ -51,6 +52,9 @@ pub enum RunError {
     /// The journal cannot be used, or another executor uses it.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// There is no place for artifacts.
+    #[error(transparent)]
+    Artifacts(#[from] ArtifactError),
     /// There is no node key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -105,6 +109,7 @@ struct House {
     drivers: Arc<Drivers>,
     fence: Arc<Fence>,
     agent: mpsc::Sender<Message>,
+    artifacts: Option<Artifacts>,
     program: Program,
 }
 
@@ -132,8 +137,12 @@ async fn open(config: Config, program: Program) -> Result<House, RunError> {
     let journal = Journal::open(site.data_dir.as_deref()).await?;
     let (happened_tx, happened) = mpsc::channel(QUEUE);
     let (agent, messages) = mpsc::channel(QUEUE);
+    let artifacts = artifacts(&config, &site)?;
     let fence = Arc::new(Fence::new(site.data_dir.as_deref()));
     let drivers = Arc::new(drivers(&config, &mut site, &fence, &happened_tx, &program));
+    if let (Some(process), Some(artifacts)) = (&drivers.process, &artifacts) {
+        process.supply(artifacts.clone());
+    }
     let (site, tasks) = (Arc::new(site), program.tasks.clone());
     let shared = Arc::new(Shared::new(tasks, program.health.clone()));
     let parts = Parts {
@@ -153,9 +162,22 @@ async fn open(config: Config, program: Program) -> Result<House, RunError> {
         Ok::<_, RunError>(())
     });
     let config = Arc::new(config);
-    let house = House { config, site, shared, drivers, fence, agent, program };
+    let house = House { config, site, shared, drivers, fence, agent, artifacts, program };
     begin_rotation(&house);
     Ok(house)
+}
+
+/// Where artifacts are kept; nowhere where nothing is written.
+fn artifacts(config: &Config, site: &Site) -> Result<Option<Artifacts>, ArtifactError> {
+    /// More files than any system has that somebody runs in a container.
+    const ENTRIES: u64 = 1_000_000;
+    let Some(data_dir) = &site.data_dir else { return Ok(None) };
+    let bounds = Bounds {
+        cache: config.artifact_cache.0,
+        unpacked: Limits { bytes: config.artifact_unpacked.0, entries: ENTRIES },
+        patience: config.artifact_patience.into(),
+    };
+    Artifacts::open(data_dir.join("artifacts"), bounds).map(Some)
 }
 
 fn drivers(
@@ -229,6 +251,7 @@ async fn be_a_node(
     let buses = link.await?;
     *linked = Some(buses.clone());
     shared.linked(&buses.main);
+    house.artifacts.iter().for_each(|artifacts| artifacts.link(buses.main.clone()));
     // The loop has ended only if the program stops.
     drop(agent.send(Message::Linked(buses.main.clone())).await);
     let admitted = join(&buses.main, site, &key, shared, &stop).await;

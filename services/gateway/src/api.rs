@@ -12,7 +12,9 @@ use crate::answer::Refusal;
 use crate::app::App;
 use crate::{docs, guard};
 
+pub mod artifacts;
 pub mod commands;
+pub mod endpoints;
 pub mod events;
 pub mod exec;
 pub mod instances;
@@ -35,6 +37,8 @@ fn described() -> OpenApiRouter<App> {
         .merge(logs::routes())
         .merge(exec::routes())
         .merge(nodes::routes())
+        .merge(artifacts::routes())
+        .merge(endpoints::routes())
         .merge(commands::routes())
         .merge(events::routes())
         .merge(metrics::routes())

@@ -40,6 +40,12 @@ impl Tail {
         Self { events: broadcast::Sender::new(KEPT), position: watch::Sender::new(None) }
     }
 
+    /// What happens from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<pb::EventView>> {
+        self.events.subscribe()
+    }
+
     /// Takes one event in. The position moves first: whoever listens from then on and catches up
     /// to it misses nothing.
     fn take(&self, sequence: u64, event: Option<pb::Event>) {

@@ -21,6 +21,8 @@ pub struct Config {
     pub suspect_after: Span,
     /// The instances of a node that is silent for so long count as lost.
     pub offline_after: Span,
+    /// Content that no artifact names, and uploads that were given up, are kept for so long.
+    pub artifact_keep: Span,
 }
 
 impl Default for Config {
@@ -32,6 +34,7 @@ impl Default for Config {
             replica: String::new(),
             suspect_after: silences.suspect_after,
             offline_after: silences.offline_after,
+            artifact_keep: Span::from_secs(3600),
         }
     }
 }

@@ -13,6 +13,8 @@ use ostler_schemas::bucket::Bucket;
 use prometheus::IntCounter;
 use tokio::sync::{mpsc, watch};
 
+mod artifacts;
+mod endpoints;
 mod fact;
 mod filter;
 mod follow;
@@ -25,6 +27,7 @@ mod table;
 mod tally;
 mod view;
 
+pub use endpoints::EndpointFilter;
 pub use fact::{Fact, Learned};
 pub use filter::{InstanceFilter, Labels, NodeFilter};
 pub use page::limit;
@@ -61,7 +64,13 @@ impl Index {
     /// An index that follows every bucket which the registry answers from. Records of nodes are
     /// told to `nodes` besides.
     pub async fn follow(bus: &Bus, nodes: mpsc::Sender<Learned>) -> Result<Self, ReadError> {
-        let mut buckets = vec![Bucket::Workloads, Bucket::Nodes, Bucket::Reports, Bucket::Commands];
+        let mut buckets = vec![
+            Bucket::Workloads,
+            Bucket::Nodes,
+            Bucket::Reports,
+            Bucket::Commands,
+            Bucket::Artifacts,
+        ];
         buckets.extend(bus.config().pools.iter().cloned().map(Bucket::Placements));
         let channel = |bucket: &Bucket| (bucket.clone(), watch::Sender::default());
         let index = Self {

@@ -17,9 +17,11 @@ use tokio::sync::mpsc;
 use tracing::info;
 
 mod app;
+mod artifact;
 mod command;
 mod config;
 mod duties;
+mod endpoint;
 mod history;
 mod index;
 mod lead;
@@ -83,6 +85,7 @@ async fn answer(config: Config, bus: Bus, program: Program) -> Result<(), RunErr
     serve(&app).await?;
     history::begin(&app);
     duties::begin(&app);
+    artifact::begin_collection(&app, config.artifact_keep);
     program.health.set(PART, Ok(()));
     info!(replica = app.replica, "the registry answers");
     stop.cancelled().await;
@@ -131,6 +134,14 @@ async fn serve(app: &Shared) -> Result<(), SendError> {
         .on(with(app, node::activate))
         .on(with(app, node::remove))
         .on(with(app, node::patch))
+        .on(with(app, artifact::put))
+        .on(with(app, artifact::get))
+        .on(with(app, artifact::list))
+        .on(with(app, artifact::remove))
+        .on(with(app, artifact::put_blob))
+        .on(with(app, artifact::get_blob))
+        .on(with(app, artifact::stat_blob))
+        .on(with(app, endpoint::list))
         .on(with(app, node::hello))
         .on(with(app, node::leave))
         .on(with(app, history::events))

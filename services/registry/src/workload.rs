@@ -147,8 +147,9 @@ pub async fn put(
     caller: Caller,
     request: pb::WorkloadPut,
 ) -> Result<pb::WorkloadPutReply, Problem> {
-    let workload = checked(request.spec.clone())?;
+    let mut workload = checked(request.spec.clone())?;
     app.check_pool(&workload.pool)?;
+    app.pin(&mut workload).await?;
     let key = workload.key();
     let stamp = app.stamp(&caller);
     let present = |head: Option<&Head>| {
@@ -311,8 +312,9 @@ pub async fn rollback(
         (0, present) => Version(present - 1),
         (version, _) => Version(version),
     };
-    let text = app.text(&head, version).await?;
+    let mut text = app.text(&head, version).await?;
     app.check_pool(&text.pool)?;
+    app.pin(&mut text).await?;
     let order = Order { if_revision: Some(revision.0), ..order };
     if !order.dry_run {
         app.keep_spec(&text).await?;

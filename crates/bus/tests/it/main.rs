@@ -6,6 +6,7 @@ mod fenced;
 mod fixture;
 mod kv;
 mod lease;
+mod object;
 mod provision;
 mod pubsub;
 mod rpc;

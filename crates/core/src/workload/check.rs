@@ -6,6 +6,7 @@ use super::Workload;
 use crate::document::{Path, Problem};
 use crate::time::Span;
 
+mod container;
 mod life;
 mod network;
 mod place;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::container::{DockerSection, NspawnSection};
 use crate::time::Span;
 
 /// How an instance is run.
@@ -151,10 +152,10 @@ pub struct DriverSections {
     pub process: Option<ProcessSection>,
     /// For `driver = "nspawn"`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub nspawn: Option<Section>,
+    pub nspawn: Option<NspawnSection>,
     /// For `driver = "docker"`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub docker: Option<Section>,
+    pub docker: Option<DockerSection>,
     /// For `driver = "vm"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vm: Option<Section>,

@@ -1,5 +1,6 @@
 //! What the core decides, from the outside: tables and properties.
 
+mod artifact;
 mod constraint;
 mod fleet;
 mod liveness;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ostler_core::time::Span;
 use ostler_core::workload::{
-    Ask, Backoff, Check, DriverKind, PlacementRules, PortSpec, Section, SimSection, Workload,
+    Ask, Backoff, Check, DriverKind, PlacementRules, PortSpec, SimSection, Workload,
 };
 
 use super::{json_texts, to_word};
@@ -103,20 +103,18 @@ fn backoff(from: &Backoff) -> pb::Backoff {
 }
 
 fn sections(from: &Workload) -> BTreeMap<String, String> {
-    let text = |section: &Section| serde_json::Value::from_iter(section.clone()).to_string();
-    let untyped = [
-        (DriverKind::Nspawn, &from.nspawn),
-        (DriverKind::Docker, &from.docker),
-        (DriverKind::Vm, &from.vm),
-        (DriverKind::S6, &from.s6),
-        (DriverKind::Uwsgi, &from.uwsgi),
+    fn json<T: serde::Serialize>(section: &T) -> Option<String> {
+        serde_json::to_string(section).ok()
+    }
+    let json_only = [
+        (DriverKind::Nspawn, from.nspawn.as_ref().and_then(json)),
+        (DriverKind::Docker, from.docker.as_ref().and_then(json)),
+        (DriverKind::Vm, from.vm.as_ref().and_then(json)),
+        (DriverKind::S6, from.s6.as_ref().and_then(json)),
+        (DriverKind::Uwsgi, from.uwsgi.as_ref().and_then(json)),
     ];
-    untyped
-        .into_iter()
-        .filter_map(|(driver, section)| {
-            section.as_ref().map(|section| (driver.as_str().to_owned(), text(section)))
-        })
-        .collect()
+    let written = json_only.into_iter();
+    written.filter_map(|(driver, text)| Some((driver.as_str().to_owned(), text?))).collect()
 }
 
 /// What happens when instances end, are replaced or are stopped.

@@ -1,5 +1,6 @@
 //! The main job on real parts: `ostler dev --processes`, real NATS, real processes, real faults.
 
+mod artifacts;
 mod even;
 mod faults;
 mod fleet;

@@ -84,10 +84,8 @@ fn less(all: Resources, part: Resources) -> Resources {
 /// What is refused rather than pretended.
 fn later(life: &Life) -> Result<(), String> {
     let Some(spec) = &life.spec else { return Ok(()) };
-    let artifact = spec.sections.process.as_ref().is_some_and(|s| s.artifact.is_some());
     let beats = spec.checks.iter().any(|check| check.kind == CheckKind::Heartbeat);
     let asked = [
-        (artifact, "artifacts need the store of a later version"),
         (beats, "heartbeat checks come with a later version"),
         (!spec.hooks.is_empty(), "hooks come with a later version"),
     ];

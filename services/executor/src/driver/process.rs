@@ -18,6 +18,7 @@ use tracing::{debug, error, warn};
 
 use super::session::{Exec, Session, session};
 use super::{Adoption, Counters, Driver, Launch, Run, Sink};
+use crate::artifact::Artifacts;
 use crate::config::Config;
 use crate::guardian;
 use crate::supervise::{Blame, Event, Readiness};
@@ -30,6 +31,7 @@ pub mod environment;
 mod inside;
 mod launch;
 mod leftover;
+mod package;
 pub mod ports;
 mod proc;
 mod signal;
@@ -107,6 +109,7 @@ struct Inner {
     runs: Mutex<HashMap<InstanceId, Known>>,
     leftovers: Mutex<Option<HashMap<InstanceId, Run>>>,
     guardians: OnceLock<Result<(), String>>,
+    artifacts: OnceLock<Artifacts>,
 }
 
 #[derive(Debug)]
@@ -127,8 +130,15 @@ impl Process {
             runs: Mutex::default(),
             leftovers: Mutex::default(),
             guardians: OnceLock::new(),
+            artifacts: OnceLock::new(),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Where artifacts come from; without, what needs one is not started.
+    pub fn supply(&self, artifacts: Artifacts) {
+        // Said twice, it is the same.
+        drop(self.inner.artifacts.set(artifacts));
     }
 
     /// How the output of what runs is kept.
@@ -173,8 +183,15 @@ impl Inner {
     }
 
     async fn launch(self: Arc<Self>, launch: Arc<Launch>) {
-        let Ok(_permit) = self.starts.acquire().await else { return };
         let (id, number) = (launch.id, launch.run);
+        // However long it takes, it takes nobody else's place.
+        if let Err((reason, blame)) =
+            package::prepare(&self.means, self.artifacts.get(), &launch).await
+        {
+            self.runs().remove(&id);
+            return self.tell(id, Event::NotStarted(number, reason, blame)).await;
+        }
+        let Ok(_permit) = self.starts.acquire().await else { return };
         self.tell(id, Event::Prepared(number)).await;
         let (inner, given) = (Arc::clone(&self), Arc::clone(&launch));
         let begun = tokio::task::spawn_blocking(move || launch::launch(&inner.means, &given)).await;
@@ -252,10 +269,13 @@ impl Inner {
         launch::sweep(&groups);
         cgroup::remove(&groups);
         let dir = self.means.instance_dir(id);
-        if let Err(error) = std::fs::remove_dir_all(&dir)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            warn!(instance.id = %id, %error, "cannot remove `{}`: {error}", dir.display());
+        // A package that was not whole yet when the executor died is beside it.
+        for dir in [dir.with_extension("part"), dir] {
+            if let Err(error) = std::fs::remove_dir_all(&dir)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                warn!(instance.id = %id, %error, "cannot remove `{}`: {error}", dir.display());
+            }
         }
     }
 }

@@ -134,7 +134,6 @@ async fn what_this_version_cannot_do_is_declined_with_the_reason() {
     let cases = [
         ("driver = \"sim\"", "driver: "),
         ("driver = \"sim\"\n[reschedule]\non_node_loss = \"fence\"", "driver: "),
-        ("[process]\ncommand = [\"true\"]\nartifact = \"a@1\"", "artifacts need"),
     ];
     for (number, (text, _)) in (1..).zip(cases) {
         rig.wanted.insert(id(number), Wanted::run(spec(text)));

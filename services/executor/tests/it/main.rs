@@ -1,6 +1,7 @@
 //! The executor on real parts: processes, control groups, a private NATS.
 
 mod adopt;
+mod artifact;
 mod contract;
 mod exec;
 mod fence;

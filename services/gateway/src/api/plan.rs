@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::Nothing;
-use super::read_spec;
+use super::{artifacts, read_spec};
 use crate::answer::Answer;
 use crate::app::App;
 use crate::extract::policy::WorkloadsPlan;
@@ -25,7 +25,10 @@ async fn plan(
     _: Params<Nothing>,
     body: RawBody,
 ) -> Answer<Json<pb::Document>> {
-    let workloads = read_spec::workloads(&body)?;
+    let mut workloads = read_spec::workloads(&body)?;
+    for workload in &mut workloads {
+        artifacts::pin(&asker, workload).await?;
+    }
     let workloads = workloads.into_iter().map(Into::into).collect();
     asker.ask(pb::WorkloadPlan { workloads }).await.map(Json)
 }

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::Method;
@@ -30,6 +31,12 @@ impl Asker {
     /// Asks a service.
     pub async fn ask<R: Call>(&self, request: R) -> Answer<R::Reply> {
         Ok(self.app.bus().call(&request, &self.caller).await?)
+    }
+
+    /// Asks a service that may take its time.
+    pub async fn ask_within<R: Call>(&self, request: R, within: Duration) -> Answer<R::Reply> {
+        let caller = Caller { timeout: within, ..self.caller.clone() };
+        Ok(self.app.bus().call(&request, &caller).await?)
     }
 
     /// Asks one executor.

@@ -43,6 +43,9 @@ policies! {
     LogsRead = "logs:read", "Read what instances write.";
     NodesRead = "nodes:read", "See nodes.";
     NodesWrite = "nodes:write", "Change, empty and remove nodes.";
+    ArtifactsRead = "artifacts:read", "See and download artifacts.";
+    ArtifactsWrite = "artifacts:write", "Upload and remove artifacts.";
+    EndpointsRead = "endpoints:read", "See endpoints.";
     CommandsRead = "commands:read", "See orders and what became of them.";
     EventsRead = "events:read", "See events.";
     MetricsRead = "metrics:read", "See series and totals.";

@@ -25,7 +25,9 @@ const PROMISED: &str = "
     POST /v1/nodes/{name}/drain | POST /v1/nodes/{name}/maintenance
     POST /v1/nodes/{name}/activate | GET /v1/commands | GET /v1/commands/{id} | GET /v1/events
     GET /v1/metrics/fleet | GET /v1/metrics/nodes/{name} | GET /v1/metrics/instances/{id}
-    GET /v1/status | GET /v1/instances/{id}/exec";
+    GET /v1/status | GET /v1/instances/{id}/exec | GET /v1/artifacts | GET /v1/artifacts/{name}
+    PUT /v1/artifacts/{name} | DELETE /v1/artifacts/{name} | GET /v1/artifacts/{name}/versions
+    GET /v1/endpoints | GET /v1/endpoints/{name}";
 
 #[test]
 fn every_promised_path_is_documented_and_no_other() {

@@ -1,13 +1,14 @@
 //! What the buckets say, read into types before anything is locked.
 
+use ostler_core::artifact::{Artifact, ArtifactName, Blob};
 use ostler_core::command::{Command, Outcome};
 use ostler_core::head::Head;
-use ostler_core::id::{NodeName, PoolName, Revision, WorkloadKey};
+use ostler_core::id::{ContentHash, NodeName, PoolName, Revision, WorkloadKey};
 use ostler_core::instance::{Manifest, Report};
 use ostler_core::node::{Heartbeat, Node};
 use ostler_core::reconcile::Progress;
 use ostler_core::time::Timestamp;
-use ostler_schemas::bucket::{Bucket, Outcomes, PlacementKey, TermRecord};
+use ostler_schemas::bucket::{ArtifactsKey, Bucket, Outcomes, PlacementKey, TermRecord};
 use ostler_schemas::wire::{Wire, WireError};
 
 /// Something that the index learns. `None`: it is gone.
@@ -29,6 +30,10 @@ pub enum Fact {
     Report(NodeName, Option<Report>),
     /// An order.
     Command(String, Option<Box<Command>>),
+    /// An artifact with its versions.
+    Artifact(ArtifactName, Option<Box<Artifact>>),
+    /// Where content is.
+    Blob(ContentHash, Option<Box<Blob>>),
     /// A node beat, at this pool time.
     Beat(Heartbeat, Timestamp),
 }
@@ -57,6 +62,11 @@ pub(super) fn read(
             Some(Fact::Command(id.to_owned(), value(bytes)?))
         }
         Bucket::Placements(pool) => placement(pool, key, bytes)?,
+        Bucket::Artifacts => match ArtifactsKey::read(key) {
+            None => None,
+            Some(ArtifactsKey::Artifact(name)) => Some(Fact::Artifact(name, value(bytes)?)),
+            Some(ArtifactsKey::Blob(hash)) => Some(Fact::Blob(hash, value(bytes)?)),
+        },
         Bucket::Versions
         | Bucket::Specs
         | Bucket::Heartbeats

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ostler_core::artifact::{Artifact, ArtifactName, Blob};
 use ostler_core::command::{Command, Outcome};
 use ostler_core::head::Head;
-use ostler_core::id::{NodeName, PoolName, Revision, WorkloadKey};
+use ostler_core::id::{ContentHash, NodeName, PoolName, Revision, WorkloadKey};
 use ostler_core::instance::Status;
 use ostler_core::node::{Heartbeat, Node};
 use ostler_core::reconcile::Progress;
@@ -49,6 +50,8 @@ pub struct Picture {
     pub(super) commands: BTreeMap<String, Box<Command>>,
     pub(super) outcomes: BTreeMap<PoolName, BTreeMap<String, Outcome>>,
     pub(super) terms: BTreeMap<PoolName, TermRecord>,
+    pub(super) artifacts: BTreeMap<ArtifactName, Box<Artifact>>,
+    pub(super) blobs: BTreeMap<ContentHash, (Box<Blob>, Revision)>,
 }
 
 impl Picture {
@@ -82,6 +85,18 @@ impl Picture {
                 match command {
                     Some(command) => self.commands.insert(id, command),
                     None => self.commands.remove(&id),
+                };
+            }
+            Fact::Artifact(name, artifact) => {
+                match artifact {
+                    Some(artifact) => self.artifacts.insert(name, artifact),
+                    None => self.artifacts.remove(&name),
+                };
+            }
+            Fact::Blob(hash, blob) => {
+                match blob {
+                    Some(blob) => self.blobs.insert(hash, (blob, revision)),
+                    None => self.blobs.remove(&hash),
                 };
             }
             Fact::Outcomes(pool, outcomes) => {

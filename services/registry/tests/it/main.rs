@@ -1,5 +1,6 @@
 //! The registry from the outside: on a private nats-server, with real databases.
 
+mod artifacts;
 mod fixture;
 mod garbage;
 mod history;

@@ -1,6 +1,9 @@
 //! Whether it says how it is run: driver sections, resources, hooks.
 
-use super::Found;
+use std::collections::BTreeMap;
+
+use super::{Found, container};
+use crate::artifact::ArtifactRef;
 use crate::document::Path;
 use crate::resources::Bytes;
 use crate::workload::{Ask, DriverKind, Hooks, ProcessSection, Section, Workload};
@@ -31,6 +34,7 @@ pub(super) fn check(workload: &Workload, found: &mut Found) {
     if let Some(process) = &workload.process {
         section_process(process, found);
     }
+    container::check(workload, found);
     resources(&workload.resources, workload.driver, found);
     found.known_keys("hooks", &workload.hooks, &HOOKS);
     let known = workload.hooks.iter().filter(|(key, _)| HOOKS.contains(&key.as_str()));
@@ -45,13 +49,7 @@ pub(super) fn check(workload: &Workload, found: &mut Found) {
 }
 
 fn opaque(workload: &Workload) -> impl Iterator<Item = (&'static str, &Section)> {
-    let all = [
-        ("nspawn", &workload.nspawn),
-        ("docker", &workload.docker),
-        ("vm", &workload.vm),
-        ("s6", &workload.s6),
-        ("uwsgi", &workload.uwsgi),
-    ];
+    let all = [("vm", &workload.vm), ("s6", &workload.s6), ("uwsgi", &workload.uwsgi)];
     all.into_iter().filter_map(|(name, section)| Some((name, section.as_ref()?)))
 }
 
@@ -81,11 +79,10 @@ fn sections(workload: &Workload, found: &mut Found) {
     }
 }
 
-fn section_process(process: &ProcessSection, found: &mut Found) {
-    let here = Path::from("process");
-    found.command(&here.key("command"), &process.command);
-    for (name, value) in &process.env {
-        let path = here.key("env").key(name.as_str());
+/// An environment.
+pub(super) fn environment(path: &Path, env: &BTreeMap<String, String>, found: &mut Found) {
+    for (name, value) in env {
+        let path = path.key(name.as_str());
         if name.is_empty() || name.contains(['=', '\0']) {
             found.push(&path, "a variable's name is not empty and holds no `=` and no NUL");
         }
@@ -93,18 +90,25 @@ fn section_process(process: &ProcessSection, found: &mut Found) {
             found.push(&path, "it holds a NUL character");
         }
     }
+}
+
+fn section_process(process: &ProcessSection, found: &mut Found) {
+    let here = Path::from("process");
+    found.command(&here.key("command"), &process.command);
+    environment(&here.key("env"), &process.env, found);
     if let Some(user) = &process.user {
         found.words(&here.key("user"), user);
     }
     confinement(process, found);
     if let Some(artifact) = &process.artifact {
-        let (name, version) = artifact.split_once('@').unwrap_or((artifact, "latest"));
-        let sound = |part: &str| {
-            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-        };
-        if !sound(name) || !sound(version) || name.starts_with('.') {
-            found.push(&here.key("artifact"), "expected `name` or `name@version`");
-        }
+        reference(&here.key("artifact"), artifact, found);
+    }
+}
+
+/// The text of an artifact: `name` or `name@version`.
+pub(super) fn reference(path: &Path, text: &str, found: &mut Found) {
+    if let Err(error) = text.parse::<ArtifactRef>() {
+        found.push(path, error.to_string());
     }
 }
 

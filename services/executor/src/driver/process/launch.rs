@@ -81,7 +81,7 @@ pub(super) fn launch(means: &Means, launch: &Launch) -> Result<(Run, OwnedFd), S
     begun
 }
 
-fn find_user(section: &ProcessSection) -> Result<Option<User>, StartError> {
+pub(super) fn find_user(section: &ProcessSection) -> Result<Option<User>, StartError> {
     let Some(mut user) = (match &section.user {
         Some(name) => Some(user::find(name).ok_or_else(|| StartError::User(name.clone()))?),
         None => section.group.is_some().then(user::own),

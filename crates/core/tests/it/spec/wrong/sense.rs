@@ -29,7 +29,7 @@ artifact = 'a@'",
             line 4: `process.command[0]`: it is empty
             line 5: `process.env."A=B"`: a variable's name is not empty and holds no `=` and no NUL
             line 6: `process.user`: it is empty
-            line 7: `process.artifact`: expected `name` or `name@version`"#]],
+            line 7: `process.artifact`: `a@` is not an artifact: `name` or `name@version`"#]],
     );
 }
 
