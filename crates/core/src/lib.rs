@@ -18,5 +18,6 @@ pub mod ports;
 pub mod reconcile;
 pub mod resources;
 pub mod sim;
+pub mod supervise;
 pub mod time;
 pub mod workload;

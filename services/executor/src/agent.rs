@@ -3,14 +3,12 @@
 //! It never waits for an instance: drivers, checks and the bus answer through its queue. Between a
 //! decision and its effects it waits only for the journal.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ostler_bus::Bus;
 use ostler_core::id::{InstanceId, SpecHash};
-use ostler_core::instance::{Exit, Manifest, Spec, Status, Usage};
-use ostler_core::resources::Resources;
-use ostler_core::time::Timestamp;
+use ostler_core::instance::{Manifest, Spec, Status, Usage};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -19,16 +17,15 @@ use crate::fence::Fence;
 use crate::journal::{Applied, Journal};
 use crate::shared::Shared;
 use crate::site::Site;
-use crate::supervise::{Effect, Event, Life, Phase};
+use crate::supervise::{Event, Life, Moment, Phase, Roster};
 use crate::timeline::Timeline;
 
 mod admit;
-mod apply;
 pub mod boot;
 mod carry;
-mod gate;
 mod owed;
 
+use admit::Here;
 use owed::Owed;
 
 /// At most so many messages wait.
@@ -75,10 +72,7 @@ pub struct Snapshot {
 /// What is to be done after a batch of messages.
 #[derive(Debug, Default)]
 struct Work {
-    changed: BTreeSet<InstanceId>,
-    forgotten: Vec<InstanceId>,
-    effects: Vec<(InstanceId, Effect)>,
-    applied: bool,
+    roster: crate::supervise::Work,
     asked: Vec<oneshot::Sender<Snapshot>>,
     quit: Option<oneshot::Sender<()>>,
 }
@@ -89,13 +83,7 @@ pub struct Agent {
     pub(crate) site: Arc<Site>,
     place: Arc<Place>,
     timeline: Timeline,
-    lives: BTreeMap<InstanceId, Life>,
-    wheel: BTreeSet<(Timestamp, InstanceId)>,
-    armed: HashMap<InstanceId, Timestamp>,
-    specs: HashMap<SpecHash, Arc<Spec>>,
-    asked: Resources,
-    occupied: u32,
-    applied: Applied,
+    roster: Roster,
     drivers: Arc<Drivers>,
     checks: HashMap<InstanceId, CancellationToken>,
     journal: Journal,
@@ -103,8 +91,6 @@ pub struct Agent {
     shared: Arc<Shared>,
     halting: Option<oneshot::Sender<()>>,
     fence: Arc<Fence>,
-    /// What is fenced and has not ended.
-    fenced: BTreeSet<InstanceId>,
     owed: Owed,
     happened_tx: mpsc::Sender<Happened>,
 }
@@ -129,7 +115,7 @@ impl Agent {
     /// Runs until told to quit.
     pub async fn run(mut self, mut queues: Queues) {
         loop {
-            let wake = self.wheel.first().map(|(at, _)| self.timeline.instant(*at));
+            let wake = self.roster.wake_at().map(|at| self.timeline.instant(at));
             let wake = wake.into_iter().chain(self.owed.due()).min();
             let first = tokio::select! {
                 happened = queues.happened.recv() => {
@@ -155,7 +141,7 @@ impl Agent {
             }
             self.turn(&mut work);
             let (asked, quit) = (std::mem::take(&mut work.asked), work.quit.take());
-            self.fence.want(!self.fenced.is_empty());
+            self.fence.want(self.roster.needs_pledge());
             self.carry_out(work).await;
             // Only what is written down is told.
             for reply in asked {
@@ -170,60 +156,61 @@ impl Agent {
         }
     }
 
+    fn here(&self) -> Here<'_> {
+        Here {
+            site: &self.site,
+            place: &self.place,
+            drivers: &self.drivers,
+            shared: &self.shared,
+            fence: &self.fence,
+        }
+    }
+
+    /// Takes in what happens now, here.
+    fn with_roster<T>(&mut self, take: impl FnOnce(&mut Roster, Moment<'_>) -> T) -> T {
+        let here = Here {
+            site: &self.site,
+            place: &self.place,
+            drivers: &self.drivers,
+            shared: &self.shared,
+            fence: &self.fence,
+        };
+        take(&mut self.roster, Moment { now: self.timeline.now(), host: &here })
+    }
+
     /// Lets one instance take an event.
     fn feel(&mut self, id: InstanceId, event: Event, work: &mut Work) {
-        let now = self.timeline.now();
-        let Some(life) = self.lives.get_mut(&id) else { return };
-        let occupied = !life.ended();
-        let killed = matches!(event, Event::Exited(_, Exit::Signal(libc::SIGKILL)));
-        let mut effects = life.react(event, now);
-        if killed && life.fenced() {
-            life.blame(&self.fence);
-        }
-        if effects.contains(&Effect::Launch)
-            && life.runs == 1
-            && let Err(refusal) = self.admit(id)
-        {
-            effects.retain(|effect| *effect != Effect::Launch);
-            let life = self.lives.get_mut(&id).expect("it was just there");
-            effects.extend(life.react(Event::Refused(refusal), now));
-        }
-        self.gate(id, &mut effects, now);
-        self.note_fenced(id);
-        let life = &self.lives[&id];
-        let (ask, ended, deadline) = (life.order.ask, life.ended(), life.deadline());
-        if occupied && ended {
-            self.vacate(ask);
-        } else if !occupied && !ended {
-            self.occupy(ask);
-        }
-        self.arm(id, deadline);
-        work.changed.insert(id);
-        work.effects.extend(effects.into_iter().map(|effect| (id, effect)));
+        self.with_roster(|roster, at| roster.feel(id, event, at, &mut work.roster));
+    }
+
+    /// What died while we were away may be started again, if that is still wanted.
+    fn settle(&mut self, work: &mut Work) {
+        self.with_roster(|roster, at| roster.settle(at, &mut work.roster));
     }
 
     fn hear(&mut self, message: Message, work: &mut Work) {
         match message {
             // What goes takes nothing new in: nobody would stop it.
             Message::Manifest(..) | Message::Specs(_) if self.halting.is_some() => {}
-            Message::Manifest(manifest, specs) => self.apply(*manifest, specs, work),
+            Message::Manifest(manifest, specs) => {
+                self.shared.heard();
+                self.with_roster(|roster, at| roster.apply(*manifest, specs, at, &mut work.roster));
+            }
             Message::Unchanged => {
                 self.shared.heard();
                 self.settle(work);
             }
             Message::Alone => self.settle(work),
             Message::Pledged => self.settle(work),
-            Message::Specs(specs) => self.learn(specs, work),
+            Message::Specs(specs) => {
+                self.with_roster(|roster, at| roster.learn(specs, at, &mut work.roster));
+            }
             Message::Linked(bus) => self.outbox.link(bus),
             Message::Usage(usages) => {
-                for (id, usage) in usages {
-                    if let Some(life) = self.lives.get_mut(&id) {
-                        life.usage = usage;
-                    }
-                }
+                usages.into_iter().for_each(|(id, usage)| self.roster.uses(id, usage));
             }
             Message::Find(id, reply) => {
-                let running = self.lives.get(&id).filter(|life| life.phase == Phase::Running);
+                let running = self.roster.get(id).filter(|life| life.phase == Phase::Running);
                 let launch = running.and_then(|life| self.launch_of(life)).map(Arc::new);
                 // Who asked may have gone.
                 reply.send(launch).ok();
@@ -233,7 +220,7 @@ impl Agent {
             }
             Message::Halt(reply) => {
                 self.halting = Some(reply);
-                for id in self.ids() {
+                for id in self.roster.ids() {
                     self.feel(id, Event::Halt, work);
                 }
             }
@@ -242,43 +229,16 @@ impl Agent {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let statuses = self.lives.values().map(Life::status).collect();
-        Snapshot { applied: self.applied, statuses }
-    }
-
-    fn ids(&self) -> Vec<InstanceId> {
-        self.lives.keys().copied().collect()
+        Snapshot { applied: self.roster.applied(), statuses: self.roster.statuses() }
     }
 
     /// Tells each instance whose time has come.
     fn turn(&mut self, work: &mut Work) {
-        let now = self.timeline.now();
-        while let Some((at, id)) = self.wheel.first().copied()
-            && at <= now
-        {
-            self.arm(id, None);
-            self.feel(id, Event::Tick, work);
-        }
-    }
-
-    fn arm(&mut self, id: InstanceId, at: Option<Timestamp>) {
-        let before = match at {
-            Some(at) => self.armed.insert(id, at),
-            None => self.armed.remove(&id),
-        };
-        if before == at {
-            return;
-        }
-        if let Some(before) = before {
-            self.wheel.remove(&(before, id));
-        }
-        if let Some(at) = at {
-            self.wheel.insert((at, id));
-        }
+        self.with_roster(|roster, at| roster.turn(at, &mut work.roster));
     }
 
     fn answer_halt(&mut self) {
-        if self.halting.is_some() && self.lives.values().all(Life::at_rest) {
+        if self.halting.is_some() && self.roster.lives().all(Life::at_rest) {
             let reply = self.halting.take().expect("it is there");
             // Who asked may have gone.
             reply.send(()).ok();

@@ -5,16 +5,15 @@
 //! queue that the driver was made with. `tests/it/contract.rs` holds every driver to that.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ostler_core::id::{InstanceId, NodeName, Slot, Version, WorkloadKey};
 use ostler_core::instance::{Exit, PortGrant, Spec};
 use ostler_core::workload::DriverKind;
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::supervise::Event;
+pub use crate::supervise::Run;
 
 use session::{Exec, Session};
 
@@ -57,19 +56,6 @@ pub struct Place {
     pub zone: String,
     /// Where instances can be reached.
     pub address: String,
-}
-
-/// What runs: enough to find it again, and to be sure that it is it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Run {
-    /// The main process, where there is one.
-    pub pid: Option<u32>,
-    /// When that began, in clock ticks since boot.
-    pub start_ticks: u64,
-    /// In which boot of the host.
-    pub boot_id: String,
-    /// Its control groups.
-    pub cgroups: Vec<PathBuf>,
 }
 
 /// What an instance has used up and uses.

@@ -45,16 +45,7 @@ pub struct Fence {
     wanted: watch::Sender<bool>,
 }
 
-/// Whether a fenced instance may be started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leave {
-    /// In this period.
-    Granted(u64),
-    /// The pledge has to be made first.
-    Later,
-    /// Its period is over.
-    Never,
-}
+pub use crate::supervise::Leave;
 
 /// Nanoseconds since boot, suspends included: what guardians count in.
 #[must_use]

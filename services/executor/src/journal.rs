@@ -8,26 +8,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use ostler_core::id::{InstanceId, Revision, SpecHash, Term};
+use ostler_core::id::{InstanceId, SpecHash};
 use ostler_core::instance::Spec;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing::error;
 
+pub use crate::supervise::Applied;
 use crate::supervise::Life;
 
 mod sqlite;
-
-/// Which manifest was applied; compared in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-pub struct Applied {
-    /// The fleet's life.
-    pub incarnation: u64,
-    /// The leader's reign.
-    pub term: Term,
-    /// The stream sequence.
-    pub revision: Revision,
-}
 
 /// Why the journal cannot be used.
 #[derive(Debug, Error)]

@@ -22,11 +22,11 @@ mod report;
 mod run;
 mod shared;
 pub mod site;
-pub mod supervise;
 mod tell;
 mod timeline;
 mod verbs;
 
 pub use clean::{CleanError, clean};
 pub use config::Config;
+pub use ostler_core::supervise;
 pub use run::{Buses, RunError, run, run_connecting, run_with};

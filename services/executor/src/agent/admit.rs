@@ -1,18 +1,31 @@
-//! Whether this host takes an instance: the core's own rule, and what this version cannot do.
+//! What the host says: whether it takes an instance, by the core's own rule and what this version
+//! cannot do, and what of it still runs.
 
-use ostler_core::id::InstanceId;
-use ostler_core::instance::Spec;
+use std::sync::Arc;
+
+use ostler_core::instance::{Exit, Spec};
 use ostler_core::placement::{Seat, room};
-use ostler_core::resources::{Bytes, Resources};
+use ostler_core::resources::Resources;
 use ostler_core::workload::{CheckKind, DriverKind, Private};
+use tracing::info;
 
-use super::Agent;
-use crate::supervise::Life;
+use crate::driver::{Adoption, Drivers, Launch, Place, Run};
+use crate::fence::{Fence, Leave};
+use crate::shared::Shared;
+use crate::site::Site;
+use crate::supervise::{Host, Life};
 
-impl Agent {
-    /// Why the instance is refused, if it is. It counts as occupying its place already.
-    pub(super) fn admit(&self, id: InstanceId) -> Result<(), String> {
-        let Some(life) = self.lives.get(&id) else { return Ok(()) };
+/// This host.
+pub(super) struct Here<'a> {
+    pub site: &'a Site,
+    pub place: &'a Arc<Place>,
+    pub drivers: &'a Drivers,
+    pub shared: &'a Shared,
+    pub fence: &'a Fence,
+}
+
+impl Host for Here<'_> {
+    fn admit(&self, life: &Life, requested: Resources, occupied: u32) -> Result<(), String> {
         let Some(spec) = &life.spec else { return Ok(()) };
         if self.drivers.of(spec.driver).is_none() {
             return Err(format!("driver: this node does not offer `{}`", spec.driver));
@@ -22,20 +35,45 @@ impl Agent {
         }
         later(life)?;
         self.can_guard(spec)?;
-        let ask = life.order.ask;
         let seat = Seat {
             capacity: self.site.facts.capacity,
             reserved: self.site.facts.reserved,
-            requested: less(self.asked, ask),
+            requested,
             used: self.shared.used(),
-            instances: self.occupied.saturating_sub(1),
+            instances: occupied,
             max_instances: self.site.facts.max_instances,
             ..Seat::default()
         };
-        let reasons = room(&seat, ask);
+        let reasons = room(&seat, life.order.ask);
         if reasons.is_empty() { Ok(()) } else { Err(reasons.to_string()) }
     }
 
+    fn find(&self, life: &Life) -> Option<Run> {
+        self.drivers.of(life.spec.as_ref()?.driver)?.find(life.id)
+    }
+
+    fn adopt(&self, life: &Life, run: &Run) -> Result<(), Exit> {
+        let launch = launch_of(life, self.place).ok_or(Exit::Unknown)?;
+        let driver = self.drivers.of(launch.spec.driver).ok_or(Exit::Unknown)?;
+        let id = life.id;
+        match driver.adopt(Arc::new(launch), run) {
+            Adoption::Alive => {
+                info!(instance.id = %id, pid = run.pid, "instance {id} runs on and is adopted");
+                Ok(())
+            }
+            Adoption::Gone(exit) => {
+                info!(instance.id = %id, "instance {id} ended while the executor was away");
+                Err(exit)
+            }
+        }
+    }
+
+    fn leave(&self, pledged: Option<u64>) -> Leave {
+        self.fence.leave(pledged)
+    }
+}
+
+impl Here<'_> {
     /// Fencing, and processes of its own, need a guardian.
     fn can_guard(&self, spec: &Spec) -> Result<(), String> {
         let section = spec.sections.process.as_ref();
@@ -57,28 +95,21 @@ impl Agent {
         }
         Ok(())
     }
-
-    pub(super) fn occupy(&mut self, ask: Resources) {
-        self.occupied += 1;
-        self.asked.cpu += ask.cpu;
-        self.asked.memory.0 += ask.memory.0;
-        self.asked.disk.0 += ask.disk.0;
-        self.asked.network += ask.network;
-    }
-
-    pub(super) fn vacate(&mut self, ask: Resources) {
-        self.occupied = self.occupied.saturating_sub(1);
-        self.asked = less(self.asked, ask);
-    }
 }
 
-fn less(all: Resources, part: Resources) -> Resources {
-    Resources {
-        cpu: all.cpu.saturating_sub(part.cpu),
-        memory: Bytes(all.memory.0.saturating_sub(part.memory.0)),
-        disk: Bytes(all.disk.0.saturating_sub(part.disk.0)),
-        network: all.network.saturating_sub(part.network),
-    }
+/// Everything a driver needs to start it.
+pub(super) fn launch_of(life: &Life, place: &Arc<Place>) -> Option<Launch> {
+    let (_, version) = life.in_force?;
+    Some(Launch {
+        id: life.id,
+        run: life.runs,
+        key: life.order.key.clone(),
+        version,
+        slot: life.order.slot,
+        spec: Arc::clone(life.spec.as_ref()?),
+        ports: life.order.ports.clone(),
+        place: Arc::clone(place),
+    })
 }
 
 /// What is refused rather than pretended.

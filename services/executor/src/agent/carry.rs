@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use ostler_core::id::InstanceId;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
-use super::{Agent, Work, boot};
+use super::admit::launch_of;
+use super::{Agent, Work};
 use crate::checks;
 use crate::driver::{Driver, Launch};
 use crate::journal::{Changes, JournalError};
-use crate::supervise::{Blame, Effect, Event, Life};
+use crate::supervise::{Blame, Effect, Event, Host, Life};
 
 impl Agent {
     pub(super) async fn carry_out(&mut self, mut work: Work) {
-        let there_is_news = !work.changed.is_empty() || !work.forgotten.is_empty() || work.applied;
+        let news = &work.roster;
+        let there_is_news = !news.changed.is_empty() || !news.forgotten.is_empty() || news.applied;
         if there_is_news || self.owed.is_due() {
-            match self.write_down(&work).await {
+            match self.write_down(&work.roster).await {
                 Ok(()) => {
                     self.owed.paid();
                     self.shared.journal(Ok(()));
@@ -29,25 +31,32 @@ impl Agent {
                 }
             }
         }
-        for id in &work.forgotten {
+        for id in &work.roster.forgotten {
+            debug!(instance.id = %id, "instance {id} is forgotten");
             self.uncheck(*id);
         }
-        for (id, effect) in work.effects {
+        for id in &work.roster.unnamed {
+            warn!(instance.id = %id, "the manifest names instance {id} no more, it is kept");
+        }
+        for (id, effect) in work.roster.effects {
             self.effect(id, effect);
         }
         if there_is_news {
-            self.shared.changed(self.applied.revision, self.occupied);
+            self.shared.changed(self.roster.applied().revision, self.roster.occupied());
         }
     }
 
-    async fn write_down(&mut self, work: &Work) -> Result<(), JournalError> {
+    async fn write_down(&mut self, work: &crate::supervise::Work) -> Result<(), JournalError> {
         if !self.journal.is_kept() {
             return Ok(());
         }
         let (changed, forgotten, applied) = self.owed.with(work);
-        let mut changes =
-            Changes { applied: applied.then_some(self.applied), forgotten, ..Changes::default() };
-        for life in changed.iter().filter_map(|id| self.lives.get(id)) {
+        let mut changes = Changes {
+            applied: applied.then_some(self.roster.applied()),
+            forgotten,
+            ..Changes::default()
+        };
+        for life in changed.iter().filter_map(|id| self.roster.get(*id)) {
             if let (Some((hash, _)), Some(spec)) = (life.in_force, &life.spec) {
                 changes.specs.insert(hash, Arc::clone(spec));
             }
@@ -58,19 +67,19 @@ impl Agent {
 
     /// Without a journal nothing is started: it could not be found again.
     fn put_off(&mut self, work: &mut Work) {
-        let effects = std::mem::take(&mut work.effects);
+        let effects = std::mem::take(&mut work.roster.effects);
         let (launches, others): (Vec<_>, Vec<_>) =
             effects.into_iter().partition(|(_, effect)| *effect == Effect::Launch);
-        work.effects = others;
+        work.roster.effects = others;
         for (id, _) in launches {
-            let Some(run) = self.lives.get(&id).map(|life| life.runs) else { continue };
+            let Some(run) = self.roster.get(id).map(|life| life.runs) else { continue };
             let why = "the journal cannot be written".to_owned();
             self.feel(id, Event::NotStarted(run, why, Blame::Node), work);
         }
     }
 
     fn effect(&mut self, id: InstanceId, effect: Effect) {
-        let Some(life) = self.lives.get(&id) else { return };
+        let Some(life) = self.roster.get(id) else { return };
         match effect {
             Effect::Launch => match (self.launch_of(life), self.driver_of(life)) {
                 (Some(launch), Some(_)) if self.runs_already(life, &launch) => {}
@@ -98,10 +107,11 @@ impl Agent {
         if life.runs != 1 {
             return false;
         }
-        let found = self.find(life).filter(|run| self.adopt_run(life, run).is_ok());
+        let here = self.here();
+        let found = here.find(life).filter(|run| here.adopt(life, run).is_ok());
         let Some(run) = found else { return false };
         warn!(instance.id = %life.id, pid = run.pid, "instance {} runs, though no record says so", life.id);
-        let started = Event::Started(launch.run, run, boot::readiness(life));
+        let started = Event::Started(launch.run, run, life.readiness());
         self.shared.later((life.id, started), &self.happened_tx);
         true
     }
@@ -114,7 +124,7 @@ impl Agent {
 
     fn check(&mut self, id: InstanceId) {
         self.uncheck(id);
-        let Some(life) = self.lives.get(&id) else { return };
+        let Some(life) = self.roster.get(id) else { return };
         let Some(launch) = self.launch_of(life).filter(|l| !l.spec.checks.is_empty()) else {
             return;
         };
@@ -138,16 +148,6 @@ impl Agent {
     }
 
     pub(super) fn launch_of(&self, life: &Life) -> Option<Launch> {
-        let (_, version) = life.in_force?;
-        Some(Launch {
-            id: life.id,
-            run: life.runs,
-            key: life.order.key.clone(),
-            version,
-            slot: life.order.slot,
-            spec: Arc::clone(life.spec.as_ref()?),
-            ports: life.order.ports.clone(),
-            place: Arc::clone(&self.place),
-        })
+        launch_of(life, &self.place)
     }
 }

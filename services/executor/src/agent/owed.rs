@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ostler_core::id::InstanceId;
 use ostler_service::clock;
 
-use super::Work;
+use crate::supervise::Work;
 
 /// How long until it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);

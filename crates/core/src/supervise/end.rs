@@ -1,8 +1,8 @@
 //! How an instance ends, and whether it begins again.
 
-use ostler_core::instance::{Desired, Exit};
-use ostler_core::time::{Span, Timestamp};
-use ostler_core::workload::Kind;
+use crate::instance::{Desired, Exit};
+use crate::time::{Span, Timestamp};
+use crate::workload::Kind;
 
 use super::{Effect, End, Life, Next, Phase, Told};
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use ostler_core::id::{Generation, Slot, SpecHash, Version, WorkloadKey};
-use ostler_core::instance::{Desired, Exit, PortGrant, Spec};
-use ostler_core::resources::Resources;
+use crate::id::{Generation, Slot, SpecHash, Version, WorkloadKey};
+use crate::instance::{Desired, Exit, PortGrant, Spec};
+use crate::resources::Resources;
 use serde::{Deserialize, Serialize};
 
-use crate::driver::Run;
+use super::Run;
 
 /// What the manifest says of one instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

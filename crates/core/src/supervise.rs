@@ -1,23 +1,40 @@
-//! The life of one instance: takes an event, returns what is to be done. No I/O and no clock.
+//! The life of one instance on its node: takes an event, returns what is to be done.
 //!
 //! Promises: the same id and generation is never begun twice by orders; nothing but an order (or
 //! its own end) stops an instance; `keep` starts nothing and stops nothing; every state that waits
 //! has a [`deadline`](Life::deadline) or is ended by an event.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use ostler_core::id::{Generation, InstanceId, SpecHash, Version};
-use ostler_core::instance::{Exit, Observed, Spec, Status, Usage};
-use ostler_core::time::Timestamp;
+use crate::id::{Generation, InstanceId, SpecHash, Version};
+use crate::instance::{Exit, Observed, Spec, Status, Usage};
+use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::driver::Run;
-
+mod adopt;
 mod end;
+mod gate;
 mod order;
 mod react;
+mod roster;
 
+pub use gate::Leave;
 pub use order::{Blame, Effect, Event, Order, Readiness, Told};
+pub use roster::{Applied, Host, Moment, Roster, Work};
+
+/// What runs: enough to find it again, and to be sure that it is it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Run {
+    /// The main process, where there is one.
+    pub pid: Option<u32>,
+    /// When that began, in clock ticks since boot.
+    pub start_ticks: u64,
+    /// In which boot of the host.
+    pub boot_id: String,
+    /// Its control groups.
+    pub cgroups: Vec<PathBuf>,
+}
 
 /// How an instance ended for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,7 +178,7 @@ impl Life {
     /// When it wants to be told that time has passed.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
-        let wanted = self.order.desired == ostler_core::instance::Desired::Run && !self.halting;
+        let wanted = self.order.desired == crate::instance::Desired::Run && !self.halting;
         match self.phase {
             Phase::Backoff { until } => wanted.then_some(until),
             Phase::Stopping { kill_at, .. } => Some(kill_at),
@@ -182,6 +199,19 @@ impl Life {
     #[must_use]
     pub fn in_force_is_ordered(&self) -> bool {
         self.in_force == Some((self.order.spec, self.order.version))
+    }
+
+    /// Whether at most one of it may be alive, whatever happens.
+    #[must_use]
+    pub fn fenced(&self) -> bool {
+        self.spec.as_ref().is_some_and(|spec| spec.fenced)
+    }
+
+    /// Whether it is ready by having started, or by its checks.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        let checked = self.spec.as_ref().is_some_and(|spec| !spec.checks.is_empty());
+        if checked { Readiness::ByChecks } else { Readiness::AtOnce }
     }
 
     /// Whether nothing of it is left on the node.

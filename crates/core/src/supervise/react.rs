@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use ostler_core::id::{SpecHash, Version};
-use ostler_core::instance::{Desired, Spec};
-use ostler_core::time::{Span, Timestamp};
+use crate::id::{SpecHash, Version};
+use crate::instance::{Desired, Spec};
+use crate::time::{Span, Timestamp};
 
-use super::{Blame, Effect, End, Event, Life, Next, Order, Phase, Readiness, Told};
-use crate::driver::Run;
+use super::{Blame, Effect, End, Event, Life, Next, Order, Phase, Readiness, Run, Told};
 
 /// How long after a kill it is killed again: something forked just then.
 const KILL_AGAIN: Span = Span::from_secs(1);
@@ -166,7 +165,7 @@ impl Life {
         }
     }
 
-    fn checks(&self) -> Option<Vec<ostler_core::workload::Check>> {
+    fn checks(&self) -> Option<Vec<crate::workload::Check>> {
         self.spec.as_ref().map(|spec| spec.checks.clone())
     }
 
