@@ -11,12 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::id::{IdSource, InstanceId, NodeName, PoolName, Revision, Term, WorkloadKey};
 use crate::time::Timestamp;
 
+mod after;
 mod commands;
 mod count;
+mod cron;
 mod decision;
 mod drain;
 mod ending;
 mod event;
+mod feasible;
 mod fence;
 mod follow;
 mod intake;
@@ -41,8 +44,10 @@ mod view;
 mod wake;
 mod why;
 
+pub use cron::Runs;
 pub use decision::{Decision, Note, Plan, Revert};
 pub use event::Event;
+pub use feasible::Feasibility;
 pub use intake::{Intake, Source};
 pub use progress::{Exclusion, Progress, Unplaced};
 pub use row::{Aftermath, Item, Row};
@@ -87,6 +92,14 @@ pub struct Engine {
     relieved: BTreeSet<u32>,
     /// Workloads that have one on every eligible node.
     systems: BTreeSet<u32>,
+    /// Workloads that wait for others to be ready first.
+    waiting: BTreeSet<u32>,
+    /// Workloads that have a condition on the fleet.
+    conditional: BTreeSet<u32>,
+    /// Conditions have to be judged again: something that they ask about changed.
+    fleet_changed: bool,
+    /// When a condition has held, or not, for long enough.
+    feasible_at: Option<Timestamp>,
     /// When workloads have to be looked at again.
     timers: BTreeSet<(Timestamp, u32)>,
     orders: Orders,
@@ -120,6 +133,10 @@ impl Engine {
             freed: BTreeSet::new(),
             relieved: BTreeSet::new(),
             systems: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            conditional: BTreeSet::new(),
+            fleet_changed: false,
+            feasible_at: None,
             timers: BTreeSet::new(),
             orders: Orders::default(),
             brake_until: None,

@@ -14,6 +14,7 @@ mod check;
 mod container;
 mod driver;
 mod hook;
+mod order;
 mod parse;
 mod placement;
 mod policy;
@@ -23,11 +24,14 @@ pub use check::SIGNALS;
 pub use container::{Bind, DockerSection, NspawnNetwork, NspawnSection, Pull, Storage};
 pub use driver::{DriverKind, DriverSections, Private, ProcessSection, Section, SimSection};
 pub use hook::{Action, HookPoint, Hooks, OnHookFailure, WaitFor};
+pub use order::cycle;
 pub use parse::{LONGEST, SpecErrors, from_json, from_json_value, from_toml, from_tree};
 pub use placement::{
     Affinity, AntiAffinity, Mode, OneOrMany, PlacementRules, Preference, Scope, Spread, Strategy,
 };
-pub use policy::{Backoff, Logs, OnNodeLoss, Recycle, Reschedule, Restart, Sleep, Stop, Update};
+pub use policy::{
+    Backoff, Cron, Logs, Missed, OnNodeLoss, Recycle, Reschedule, Restart, Sleep, Stop, Update,
+};
 pub use port::{Check, CheckKind, PortSpec, Protocol};
 
 /// What kind of life its instances have.
@@ -45,6 +49,17 @@ pub enum Kind {
     System,
     /// A job on a schedule, never overlapping.
     Cron,
+}
+
+impl Kind {
+    /// Its instances end by themselves when their work is done.
+    #[must_use]
+    pub const fn runs_to_completion(self) -> bool {
+        match self {
+            Self::Job | Self::Cron => true,
+            Self::Service | Self::System => false,
+        }
+    }
 }
 
 /// What an instance asks of its node. Requests; memory is also a hard limit.
@@ -169,8 +184,8 @@ pub struct Workload {
     #[serde(default)]
     pub sleep: Sleep,
     /// When it runs, for kind `cron`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub cron: BTreeMap<String, serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<Cron>,
     /// When an instance is renewed though it works.
     #[serde(default)]
     pub recycle: Recycle,

@@ -7,7 +7,9 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use ostler_core::time::Span;
-use ostler_core::workload::{DriverKind, Kind, Private, ProcessSection, SimSection, Workload};
+use ostler_core::workload::{
+    Cron, DriverKind, Kind, Private, ProcessSection, SimSection, Workload,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -67,6 +69,16 @@ fn json_map(field: &str, raw: BTreeMap<String, String>) -> Result<Json, WireErro
 
 fn json_texts(map: Json) -> BTreeMap<String, String> {
     map.into_iter().map(|(key, value)| (key, value.to_string())).collect()
+}
+
+/// An absent table and an empty one are the same here.
+fn cron(raw: BTreeMap<String, String>) -> Result<Option<Cron>, WireError> {
+    if raw.is_empty() {
+        return Ok(None);
+    }
+    let table = json_map("cron", raw)?.into_iter().collect();
+    let cron = serde_json::from_value(serde_json::Value::Object(table));
+    cron.map(Some).map_err(|error| WireError::field("cron", error))
 }
 
 fn span(ms: u64) -> Span {
@@ -156,7 +168,7 @@ impl TryFrom<pb::WorkloadSpec> for Workload {
             after: raw.after.iter().map(|name| parse("after", name)).collect::<Result<_, _>>()?,
             scale: json_map("scale", raw.scale_json)?,
             sleep: sleep(raw.sleep.unwrap_or_default()),
-            cron: json_map("cron", raw.cron_json)?,
+            cron: cron(raw.cron_json)?,
             recycle: recycle(raw.recycle.unwrap_or_default()),
             logs: logs(raw.logs.unwrap_or_default()),
         };

@@ -58,8 +58,12 @@ pub async fn until_ready(session: &Session, path: &str, within: Duration) -> Res
         if settled(&view) {
             progress.finish_and_clear();
             let ready = number(&view, "ready") + number(&view, "completed");
-            let sentence =
+            let mut sentence =
                 format!("{}: {ready}/{} ready", text(&view, "name"), number(&view, "wanted"));
+            let reason = text(&view, "status.reason");
+            if reason != "-" {
+                sentence.push_str(&format!("; {reason}"));
+            }
             return session.tell(&view, &sentence);
         }
         if clock::since(begin) > within {

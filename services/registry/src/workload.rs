@@ -14,6 +14,7 @@ use crate::index::{Labels, limit};
 use crate::refusal::{conflict, invalid, not_found, unread};
 use crate::write::{Changed, Terms, change};
 
+mod after;
 mod desired;
 mod later;
 mod versions;
@@ -149,6 +150,7 @@ pub async fn put(
 ) -> Result<pb::WorkloadPutReply, Problem> {
     let mut workload = checked(request.spec.clone())?;
     app.check_pool(&workload.pool)?;
+    app.check_after(&workload)?;
     app.pin(&mut workload).await?;
     let key = workload.key();
     let stamp = app.stamp(&caller);
@@ -314,6 +316,7 @@ pub async fn rollback(
     };
     let mut text = app.text(&head, version).await?;
     app.check_pool(&text.pool)?;
+    app.check_after(&text)?;
     app.pin(&mut text).await?;
     let order = Order { if_revision: Some(revision.0), ..order };
     if !order.dry_run {

@@ -21,8 +21,11 @@ impl Engine {
         progress
             .excluded
             .retain(|one| one.version >= head.compatible_since && one.until.plus(REMEMBER) > now);
-        if progress.completed_version < head.compatible_since {
+        if progress.completed_version < head.compatible_since && head.spec.kind != Kind::Cron {
             progress.completed.clear();
+        }
+        if head.spec.placement.feasible_when.is_empty() {
+            progress.feasibility = None;
         }
         if progress.failed.as_ref().is_some_and(|(version, _)| *version != head.version) {
             progress.failed = None;
@@ -74,9 +77,11 @@ impl Engine {
         if head.spec.pool != self.pool {
             return (0, Why::Moved);
         }
+        if !super::feasible::carried(&self.works[at(pass.work)]) {
+            return (0, Why::Infeasible);
+        }
         match head.spec.kind {
-            // A schedule starts them; nothing does so in this version.
-            Kind::Cron => (0, Why::Scaled),
+            Kind::Cron => self.run_slots(pass),
             Kind::Service | Kind::Job | Kind::System => {
                 (head.spec.count.saturating_add(self.canaries(pass)), Why::Scaled)
             }
@@ -116,7 +121,7 @@ impl Engine {
         }
     }
 
-    fn completed(&self, pass: &Pass, slot: u32) -> bool {
+    pub(super) fn completed(&self, pass: &Pass, slot: u32) -> bool {
         let bits = &self.works[at(pass.work)].progress.completed;
         let byte = usize::try_from(slot / 8).ok().and_then(|byte| bits.get(byte));
         byte.is_some_and(|byte| byte & (1 << (slot % 8)) != 0)

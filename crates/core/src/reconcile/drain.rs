@@ -1,7 +1,7 @@
 //! Moves: instances that have to go from where they are, each after its replacement is ready.
 
 use crate::node::Liveness;
-use crate::workload::{Kind, OnNodeLoss};
+use crate::workload::OnNodeLoss;
 
 use super::Engine;
 use super::picture::{NONE, at};
@@ -25,7 +25,7 @@ impl Engine {
             if self.forced(pass, holder, turn) {
                 self.order_stop(holder, why, turn);
                 pass.units[place].hold = Hold::Held;
-            } else if pass.head.spec.kind == Kind::Job {
+            } else if pass.head.spec.kind.runs_to_completion() {
                 self.move_job(pass, place, turn);
             } else if !unit.ready || allowed > 0 {
                 allowed -= usize::from(unit.ready);

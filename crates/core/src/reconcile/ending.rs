@@ -45,7 +45,7 @@ impl Engine {
             (Desired::Stop | Desired::Keep | Desired::Hibernate, _) => instance.why,
         };
         if let Some(head) = self.works[at(work)].head.clone() {
-            if observed == Observed::Completed && head.spec.kind == Kind::Job {
+            if observed == Observed::Completed && head.spec.kind.runs_to_completion() {
                 self.complete(&head, index);
             } else if desired == Desired::Run {
                 self.learn(&head, index, said, turn);
@@ -68,12 +68,16 @@ impl Engine {
 
     /// A slot of a job is done: it is not run again for this text.
     fn complete(&mut self, head: &Head, index: u32) {
-        if !self.current(head, index) {
+        let counts = match head.spec.kind {
+            Kind::Cron => self.of_this_run(index),
+            Kind::Job | Kind::Service | Kind::System => self.current(head, index),
+        };
+        if !counts {
             return;
         }
         let (work, slot) = (self.instances[at(index)].work, self.instances[at(index)].slot);
         let progress = &mut self.works[at(work)].progress;
-        if progress.completed_version < head.compatible_since {
+        if progress.completed_version < head.compatible_since && head.spec.kind != Kind::Cron {
             progress.completed.clear();
         }
         progress.completed_version = head.version;

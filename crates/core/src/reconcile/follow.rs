@@ -8,7 +8,6 @@ use crate::instance::Desired;
 use crate::node::Admin;
 use crate::placement::Reason;
 use crate::time::{Span, Timestamp};
-use crate::workload::Kind;
 
 use super::commands::{Answer, unknown_node};
 use super::picture::{NONE, at};
@@ -114,8 +113,7 @@ impl Engine {
         let Some(head) = &state.head else {
             return Some(format!("; {key} is not known"));
         };
-        let to_completion = matches!(head.spec.kind, Kind::Job | Kind::Cron);
-        if to_completion {
+        if head.spec.kind.runs_to_completion() {
             return Some(format!("; {key} is a job and may finish until the deadline"));
         }
         let count = |(reason, count): (&Reason, &u32)| format!("{} {count}", reason.as_str());

@@ -61,6 +61,7 @@ impl Engine {
     pub(super) fn brake(&mut self, turn: &mut Turn) {
         if self.brake_until.is_some_and(|until| until <= turn.now) {
             self.brake_until = None;
+            self.fleet_changed = true;
             self.mark_silent();
         }
         if std::mem::take(&mut self.brake_stale) {

@@ -32,6 +32,7 @@ impl Engine {
             Event::NodeGone(name) => {
                 let node = self.node_index(&name);
                 self.nodes[at(node)].gone = true;
+                self.fleet_changed = true;
                 self.mark_node(node);
             }
             Event::NodeLeaseGone { node, since } => {
@@ -53,6 +54,7 @@ impl Engine {
             Event::Progress(key, progress) => {
                 let work = self.work_index(&key);
                 self.works[at(work)].progress = *progress;
+                self.fleet_changed |= self.conditional.contains(&work);
                 self.dirty.insert(work);
             }
             Event::Outcomes(outcomes) => {
@@ -86,6 +88,7 @@ impl Engine {
         state.request = Some(Arc::new(Request::of(&head.spec)));
         state.head = Some(Arc::new(head));
         state.woken = true;
+        self.note_condition(work);
         self.retag(work, tags);
     }
 
@@ -121,6 +124,7 @@ impl Engine {
             return;
         }
         self.brake_stale = true;
+        self.fleet_changed = true;
         self.freed.insert(index);
         self.mark_node(index);
         self.dirty.extend(self.systems.iter().copied());

@@ -33,6 +33,7 @@ impl Engine {
         } else {
             self.instances[at(index)] = instance;
         }
+        self.room_changed();
         if counts {
             self.tally(work, node, Tally::More);
         }
@@ -45,6 +46,7 @@ impl Engine {
         let instance = &mut self.instances[at(index)];
         let (work, node, slot) = (instance.work, instance.node, instance.slot);
         let counted = instance.desired != Desired::Keep;
+        let withdrawn = instance.why == Why::Infeasible;
         let ports = std::mem::take(&mut instance.ports);
         let ask = self.texts[at(instance.text)].ask;
         self.ids.remove(&instance.id);
@@ -61,6 +63,9 @@ impl Engine {
         self.works[at(work)].slots.remove(&(slot, index));
         self.free.push(index);
         self.freed.insert(node);
+        // The room that one leaves may let the next one stay.
+        self.fleet_changed |= withdrawn;
+        self.room_changed();
         if counted {
             self.tally(work, node, Tally::Less);
         } else {

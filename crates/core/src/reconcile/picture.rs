@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::command::{Command, Outcome};
+use crate::feasible::Condition;
 use crate::head::Head;
 use crate::id::{
     Epoch, Generation, InstanceId, NodeName, Revision, SpecHash, Term, Version, WorkloadKey,
@@ -169,6 +170,8 @@ pub(super) struct Work {
     pub ended: Vec<(u32, String)>,
     /// By slot: where its last instance was, if that is lost, failed or had to go.
     pub origins: BTreeMap<u32, (NodeName, Why)>,
+    /// What must hold of the fleet before it is begun.
+    pub condition: Option<Arc<Condition>>,
     /// It was looked at in this reign.
     pub looked: bool,
 }
@@ -194,6 +197,7 @@ impl Work {
             wake: None,
             ended: Vec::new(),
             origins: BTreeMap::new(),
+            condition: None,
             looked: false,
         }
     }

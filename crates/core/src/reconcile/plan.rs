@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::head::Head;
 use crate::time::Timestamp;
+use crate::workload::Kind;
 
 use super::picture::{Work, at};
 use super::slot::Unit;
@@ -36,6 +37,8 @@ pub(super) struct Pass {
     pub kept: bool,
     /// A slot whose fenced instance has to go and for which there is no other place.
     pub nowhere: Option<u32>,
+    /// Others must be ready first.
+    pub waits: bool,
 }
 
 impl Pass {
@@ -70,6 +73,8 @@ impl Engine {
         for work in self.sorted_dirty() {
             self.settle(work, &mut turn);
         }
+        self.judge_feasibility(&mut turn);
+        self.wake_waiting();
         self.wake_blocked(now);
         for work in self.sorted_dirty() {
             self.dirty.remove(&work);
@@ -79,6 +84,8 @@ impl Engine {
                 self.reconcile(work, &mut turn);
             }
         }
+        self.judge_feasibility(&mut turn);
+        self.wake_waiting();
         self.wake_blocked(now);
         self.follow_orders(&mut turn);
         turn.plan.more = !self.dirty.is_empty();
@@ -117,15 +124,24 @@ impl Engine {
             steps: 0,
             kept: false,
             nowhere: None,
+            waits: false,
         };
         self.prune(&mut pass, turn.now);
+        self.keep_schedule(&mut pass, turn);
         self.take_stock(&mut pass, turn);
+        self.wait_for_others(&mut pass);
         self.adopt(&pass, turn);
-        self.roll(&mut pass, turn);
+        // A run goes on with the text that it began with, and others are waited for first.
+        let rolls = pass.head.spec.kind != Kind::Cron && !pass.waits;
+        if rolls {
+            self.roll(&mut pass, turn);
+        }
         self.move_away(&mut pass, turn);
         self.place(&mut pass, turn);
-        self.judge_update(&mut pass, turn);
-        self.ask_back(&pass, turn);
+        if rolls {
+            self.judge_update(&mut pass, turn);
+            self.ask_back(&pass, turn);
+        }
         self.rest(&pass, turn);
         if self.works[at(work)].progress != before {
             turn.plan.progress.insert(self.works[at(work)].key.clone());
@@ -162,6 +178,8 @@ impl Engine {
         // Versions count from 1 again in its next life: nothing of this one may be taken for that.
         *state = Work { wake, ..Work::new(key.clone()) };
         self.systems.remove(&work);
+        self.waiting.remove(&work);
+        self.conditional.remove(&work);
         self.blocked.remove(&work);
         turn.plan.progress.insert(key.clone());
         turn.plan.ended.push(key);

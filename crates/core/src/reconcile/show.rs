@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::id::{NodeName, Revision, Slot, Term, Version, WorkloadKey};
 use crate::instance::{Desired, Entry, Group, Manifest, Observed};
-use crate::workload::Kind;
+use crate::workload::{Kind, Workload};
 
 use super::picture::{Instance, NONE, at};
 use super::{Engine, InstanceView, NodeView, Progress, WorkloadStatus};
@@ -63,7 +63,10 @@ impl Engine {
             status.wanted = super::picture::index(state.slots.len()) + status.unplaced;
         }
         status.updating = state.progress.step_since.is_some();
-        status.reason = reason(state, head.spec.kind);
+        status.reason = reason(state, &head.spec);
+        if state.progress.dormant(&head.spec) {
+            status.wanted = 0;
+        }
         Some(status)
     }
 
@@ -115,14 +118,13 @@ fn entry(instance: &Instance) -> Entry {
     }
 }
 
-fn reason(state: &super::Work, kind: Kind) -> String {
-    if kind == Kind::Cron {
-        return "kind `cron` is not in this version yet: nothing is started".to_owned();
-    }
+fn reason(state: &super::Work, spec: &Workload) -> String {
     if let Some((version, reason)) = &state.progress.failed {
         return format!("the update to version {version} failed: {reason}");
     }
-    let Some(first) = state.progress.unplaced.first() else { return String::new() };
+    let Some(first) = state.progress.unplaced.first() else {
+        return state.progress.rests_since(spec);
+    };
     let counts: Vec<String> =
         first.reasons.iter().map(|(reason, n)| format!("{} {n}", reason.as_str())).collect();
     format!("slots without a place; nodes passed over: {}", counts.join(", "))

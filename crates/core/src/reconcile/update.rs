@@ -33,10 +33,7 @@ impl Engine {
 
     /// Canaries run beside the old version until somebody promotes them.
     fn awaits_promotion(&self, pass: &Pass) -> bool {
-        let promoted = self.works[at(pass.work)].progress.promoted;
-        pass.head.spec.update.canary > 0
-            && pass.head.spec.kind == Kind::Service
-            && promoted < pass.head.compatible_since
+        self.works[at(pass.work)].progress.awaits_promotion(&pass.head)
     }
 
     /// Makes the next steps of an update and of an ordered restart.

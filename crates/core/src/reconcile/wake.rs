@@ -22,7 +22,7 @@ impl Engine {
     pub fn wake_at(&self) -> Option<Timestamp> {
         let timer = self.timers.first().map(|(at, _)| *at);
         let brake = self.brake_until;
-        timer.into_iter().chain(brake).min()
+        timer.into_iter().chain(brake).chain(self.feasible_at).min()
     }
 
     /// Workloads whose time has come have to be looked at.

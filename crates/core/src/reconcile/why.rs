@@ -34,10 +34,14 @@ pub(super) enum Why {
     Declined,
     /// There is one of it too many.
     Surplus,
+    /// A run of its schedule took too long.
+    TimeLimit,
+    /// The fleet cannot carry it.
+    Infeasible,
 }
 
 impl Why {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 17] = [
         Self::None,
         Self::Scaled,
         Self::Deleted,
@@ -53,6 +57,8 @@ impl Why {
         Self::Failed,
         Self::Declined,
         Self::Surplus,
+        Self::TimeLimit,
+        Self::Infeasible,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -72,6 +78,8 @@ impl Why {
             Self::Failed => "failed",
             Self::Declined => "declined",
             Self::Surplus => "surplus",
+            Self::TimeLimit => "time_limit",
+            Self::Infeasible => "infeasible",
         }
     }
 

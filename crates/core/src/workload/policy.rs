@@ -88,6 +88,35 @@ pub struct Reschedule {
     pub disconnected_for: Span,
 }
 
+/// What becomes of a run of a schedule that nobody could begin in time.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Missed {
+    /// It is left out.
+    #[default]
+    Skip,
+    /// One run makes up for all that were missed.
+    Run,
+}
+
+/// When a workload of kind `cron` runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cron {
+    /// Five fields from minutes to weekdays, or six with seconds before them.
+    pub schedule: String,
+    /// A name such as `Europe/Berlin`; UTC if empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub time_zone: String,
+    /// What becomes of a run that was missed.
+    pub missed: Missed,
+    /// A run that takes longer is ended; no limit if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_limit: Option<Span>,
+}
+
 /// How a new version replaces the old one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -1,6 +1,7 @@
 //! What the core decides, from the outside: tables and properties.
 
 mod artifact;
+mod condition;
 mod constraint;
 mod fleet;
 mod liveness;

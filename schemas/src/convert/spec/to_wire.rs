@@ -4,11 +4,18 @@ use std::collections::BTreeMap;
 
 use ostler_core::time::Span;
 use ostler_core::workload::{
-    Ask, Backoff, Check, DriverKind, PlacementRules, PortSpec, SimSection, Workload,
+    Ask, Backoff, Check, Cron, DriverKind, PlacementRules, PortSpec, SimSection, Workload,
 };
 
 use super::{json_texts, to_word};
 use crate::pb;
+
+fn cron(from: Option<&Cron>) -> BTreeMap<String, String> {
+    match from.map(serde_json::to_value) {
+        Some(Ok(serde_json::Value::Object(table))) => json_texts(table.into_iter().collect()),
+        Some(Ok(_) | Err(_)) | None => BTreeMap::new(),
+    }
+}
 
 fn ms(span: Span) -> u64 {
     span.as_millis()
@@ -188,7 +195,7 @@ impl From<Workload> for pb::WorkloadSpec {
             hooks_json: json_texts(from.hooks.clone()),
             after: from.after.iter().map(ToString::to_string).collect(),
             scale_json: json_texts(from.scale.clone()),
-            cron_json: json_texts(from.cron.clone()),
+            cron_json: cron(from.cron.as_ref()),
             ..Self::default()
         };
         policies(&from, &mut spec);

@@ -6,5 +6,6 @@ mod faults;
 mod fleet;
 mod input;
 mod life;
+mod order;
 mod sample;
 mod update;

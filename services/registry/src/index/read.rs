@@ -161,6 +161,12 @@ impl Picture {
         Ok(Page::of(items, limit))
     }
 
+    /// The text in force of a workload that is not being deleted.
+    pub fn spec(&self, key: &WorkloadKey) -> Option<&ostler_core::workload::Workload> {
+        let (head, _) = self.workloads.find(key)?.head.as_ref()?;
+        (!head.deleted).then_some(&head.spec)
+    }
+
     /// Workloads by namespace and name; `namespace` and `pool` may be empty.
     pub fn workloads(
         &self,

@@ -152,9 +152,16 @@ pub(super) fn status(head: &Head, row: &WorkloadRow) -> pb::WorkloadStatus {
     let unplaced = progress.unplaced.iter();
     let unplaced = unplaced.map(|run| run.slots.1.0.saturating_sub(run.slots.0.0) + 1).sum();
     let unplaced = if idle { 0 } else { unplaced };
+    let updating = !idle && row.tallies.ordered_before(head.compatible_since.0) > 0;
+    let failed = progress.failed.as_ref().is_some_and(|(version, _)| *version == head.version);
+    let canaries = match updating && !failed && progress.awaits_promotion(head) {
+        true => head.spec.update.canary,
+        false => 0,
+    };
     let wanted = match head.spec.kind {
+        _ if progress.dormant(&head.spec) => 0,
         Kind::System if !idle => total.ordered + unplaced,
-        Kind::Service | Kind::Job | Kind::System | Kind::Cron => head.wanted(),
+        Kind::Service | Kind::Job | Kind::System | Kind::Cron => head.wanted() + canaries,
     };
     let completed = if progress.completed_version >= head.compatible_since {
         progress.completed.iter().map(|byte| byte.count_ones()).sum()
@@ -166,8 +173,14 @@ pub(super) fn status(head: &Head, row: &WorkloadRow) -> pb::WorkloadStatus {
         running: total.running,
         ready: total.ready,
         unplaced,
-        updating: !idle && row.tallies.ordered_before(head.compatible_since.0) > 0,
-        reason: reason(head, &progress, unplaced),
+        // Nothing goes on while a person is waited for.
+        updating: updating && (canaries == 0 || total.ready < wanted),
+        reason: match reason(head, &progress, unplaced) {
+            none if none.is_empty() && canaries > 0 => {
+                format!("{canaries} of version {} wait to be promoted", head.version)
+            }
+            reason => reason,
+        },
         completed,
         failed: total.failed,
     }
@@ -186,7 +199,7 @@ fn reason(head: &Head, progress: &ostler_core::reconcile::Progress, unplaced: u3
         return format!("the update to version {version} failed: {why}");
     }
     if unplaced == 0 {
-        return String::new();
+        return progress.rests_since(&head.spec);
     }
     let mut reasons = std::collections::BTreeMap::new();
     for (reason, nodes) in progress.unplaced.iter().flat_map(|run| &run.reasons) {

@@ -1,21 +1,14 @@
 //! What a specification may say and nothing obeys yet: refused rather than passed over in silence.
 
-use ostler_core::workload::{Kind, Recycle, Sleep, Strategy, Workload};
+use ostler_core::workload::{Recycle, Sleep, Strategy, Workload};
 use ostler_schemas::problem::FieldError;
 
 /// Fields that come with a later version, each with that reason.
 pub(super) fn not_yet(workload: &Workload) -> Vec<FieldError> {
     let asked = [
-        ("kind", workload.kind == Kind::Cron, "schedules"),
-        ("after", !workload.after.is_empty(), "start order"),
         ("scale", !workload.scale.is_empty(), "copies on demand"),
         ("sleep", workload.sleep != Sleep::default(), "sleep"),
         ("recycle", workload.recycle != Recycle::default(), "recycle limits"),
-        (
-            "placement.feasible_when",
-            !workload.placement.feasible_when.is_empty(),
-            "feasibility of the whole fleet",
-        ),
         ("placement.strategy", workload.placement.strategy == Strategy::Auction, "auctions"),
     ];
     let asked = asked.into_iter().filter(|(_, asked, _)| *asked);
@@ -41,13 +34,12 @@ mod tests {
     #[test]
     fn what_nothing_obeys_yet_is_refused_by_name() {
         assert_eq!(fields(""), Vec::<String>::new());
-        assert_eq!(fields(r#","after":["db"]"#), ["after"]);
         assert_eq!(fields(r#","sleep":{"idle_after":"5m"}"#), ["sleep"]);
         assert_eq!(
             fields(r#","recycle":{"max_age":"1h"},"scale":{"max":3}"#),
             ["scale", "recycle"]
         );
-        let text = r#","placement":{"feasible_when":"nodes(online) >= 3","strategy":"auction"}"#;
-        assert_eq!(fields(text), ["placement.feasible_when", "placement.strategy"]);
+        let text = r#","placement":{"strategy":"auction"}"#;
+        assert_eq!(fields(text), ["placement.strategy"]);
     }
 }

@@ -3,11 +3,11 @@
 use super::{DAY, DECADE, Found, MONTH, SIGNALS};
 use crate::document::Path;
 use crate::resources::Bytes;
+use crate::schedule::{Schedule, ScheduleError};
 use crate::workload::{Backoff, Kind, Workload};
 
 const SMALLEST_LOG: Bytes = Bytes(1024);
 const MOST_LOGS: u64 = 10_000;
-const CRON: [&str; 3] = ["schedule", "time_zone", "missed"];
 const SCALE: [&str; 3] = ["min", "max", "on"];
 
 pub(super) fn check(workload: &Workload, found: &mut Found) {
@@ -88,19 +88,23 @@ fn keep(workload: &Workload, found: &mut Found) {
 }
 
 fn cron(workload: &Workload, found: &mut Found) {
-    found.known_keys("cron", &workload.cron, &CRON);
-    for (key, value) in workload.cron.iter().filter(|(key, _)| CRON.contains(&key.as_str())) {
-        if value.as_str().is_none_or(|text| text.trim().is_empty()) {
-            found.push(&Path::from("cron").key(key.as_str()), "expected a text that is not empty");
+    let cron = match (workload.kind, &workload.cron) {
+        (Kind::Cron, Some(cron)) if !cron.schedule.is_empty() => cron,
+        (Kind::Cron, _) => return found.say("cron.schedule", "kind `cron` needs it"),
+        (Kind::Service | Kind::Job | Kind::System, Some(_)) => {
+            return found.say("cron", "this is for kind `cron` only");
         }
+        (Kind::Service | Kind::Job | Kind::System, None) => return,
+    };
+    if let Err(error) = Schedule::new(&cron.schedule, &cron.time_zone) {
+        let key = match error {
+            ScheduleError::Zone(..) => "cron.time_zone",
+            ScheduleError::Pattern(..) | ScheduleError::Never(_) => "cron.schedule",
+        };
+        found.say(key, error.to_string());
     }
-    let scheduled = workload.cron.contains_key("schedule");
-    match workload.kind {
-        Kind::Cron if !scheduled => found.say("cron.schedule", "kind `cron` needs it"),
-        Kind::Service | Kind::Job | Kind::System if !workload.cron.is_empty() => {
-            found.say("cron", "this is for kind `cron` only");
-        }
-        Kind::Cron | Kind::Service | Kind::Job | Kind::System => {}
+    if let Some(limit) = cron.time_limit {
+        found.real_span("cron.time_limit", limit, MONTH);
     }
 }
 

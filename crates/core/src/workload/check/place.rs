@@ -3,6 +3,7 @@
 use super::Found;
 use crate::constraint::{self, Requirement};
 use crate::document::Path;
+use crate::feasible::Condition;
 use crate::id::NodeName;
 use crate::workload::{PlacementRules, Spread, Strategy, Workload};
 
@@ -26,6 +27,10 @@ pub(super) fn check(workload: &Workload, found: &mut Found) {
     if rules.feasible_when.len() > LONGEST_CONDITION {
         let message = format!("longer than {LONGEST_CONDITION} bytes");
         found.push(&here.key("feasible_when"), message);
+    } else if !rules.feasible_when.is_empty()
+        && let Err(error) = rules.feasible_when.parse::<Condition>()
+    {
+        found.push(&here.key("feasible_when"), error.to_string());
     }
     counts(rules, found);
     weights(rules, &here, found);

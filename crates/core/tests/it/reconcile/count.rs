@@ -120,13 +120,3 @@ fn a_change_that_needs_no_new_instance_is_taken_in_place() {
     assert_eq!(manifest.groups[0].spec, fleet.heads.values().next().expect("one").spec_hash);
     assert_eq!(manifest.groups[0].entries[0].generation.0, 1);
 }
-
-#[test]
-fn cron_says_that_it_does_nothing_yet() {
-    let mut fleet = Fleet::new("n1");
-    fleet.put(r#""name":"nightly","kind":"cron""#);
-    fleet.settle();
-    let status = fleet.engine.status(&"nightly".parse().expect("a key")).expect("known");
-    assert_eq!(status.running, 0);
-    assert!(status.reason.contains("cron"), "{}", status.reason);
-}
