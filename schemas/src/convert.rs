@@ -1,5 +1,6 @@
 //! Generated types ↔ types of the core. Past these functions a value is right.
 
+mod bid;
 mod placement;
 mod report;
 mod spec;

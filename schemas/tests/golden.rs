@@ -7,10 +7,10 @@ use ostler_core::id::{Epoch, Generation, InstanceId, Revision, Slot, SpecHash, T
 use ostler_core::instance::{
     Desired, Entry, Exit, Group, Manifest, Observed, PortGrant, Report, Status, Usage,
 };
-use ostler_core::node::{Heartbeat, Use};
+use ostler_core::node::{Bid, Heartbeat, Refusal, Use};
 use ostler_core::resources::{Bytes, Resources};
 use ostler_core::time::Timestamp;
-use ostler_core::workload::Workload;
+use ostler_core::workload::{DriverKind, Workload};
 use ostler_schemas::pb;
 use ostler_schemas::wire::{Format, Wire};
 
@@ -104,12 +104,46 @@ fn a_heartbeat_has_these_bytes() {
         instances: 7,
         clock: Timestamp::from_millis(1_700_000_000_000),
         server: String::new(),
+        bid: None,
+        battery: false,
     };
     check(
         &beat,
         &expect![
             "0a066e6f64652d31100218ac062210087810808080800418808080802020052a040c08ac0230073880d095ffbc31"
         ],
+    );
+    let refuses =
+        |kinds: &[DriverKind], why: &str| Refusal { kinds: kinds.to_vec(), why: why.to_owned() };
+    let refusals = vec![
+        refuses(&[], "on battery"),
+        refuses(&[DriverKind::Vm, DriverKind::Docker], "quiet hours"),
+    ];
+    let beat = Heartbeat { bid: Some(Bid { price: 300, refusals }), battery: true, ..beat };
+    check(
+        &beat,
+        &expect![
+            "0a066e6f64652d31100218ac062210087810808080800418808080802020052a040c08ac0230073880d095ffbc314a2c08ac02120c120a6f6e206261747465727912190a02766d0a06646f636b6572120b717569657420686f7572735001"
+        ],
+    );
+}
+
+#[test]
+fn a_refusal_of_kinds_that_are_not_known_here_is_passed_over_and_a_bid_has_bounds() {
+    let beat = |refusals: Vec<pb::Refusal>| {
+        let bid = Some(pb::Bid { price: 1, refusals });
+        let node = "n1".to_owned();
+        let raw = pb::Heartbeat { node, epoch: 1, bid, ..pb::Heartbeat::default() };
+        Heartbeat::try_from(raw).map(|beat| beat.bid.expect("there").refusals.len())
+    };
+    let refusal =
+        |kind: &str, why: usize| pb::Refusal { kinds: vec![kind.to_owned()], why: "x".repeat(why) };
+    assert_eq!(beat(vec![refusal("quantum", 1), refusal("vm", 1)]), Ok(1));
+    assert_eq!(beat(vec![refusal("vm", 256)]), Ok(1));
+    assert!(beat(vec![refusal("vm", 257)]).is_err());
+    assert!(beat(vec![refusal("vm", 1); 17]).is_err());
+    assert!(
+        beat(vec![pb::Refusal { kinds: vec!["vm".to_owned(); 17], why: String::new() }]).is_err()
     );
 }
 

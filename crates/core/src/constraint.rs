@@ -20,7 +20,7 @@ mod version;
 pub use attribute::{attribute, is_attribute};
 pub use parse::{RequirementError, RequirementFault};
 
-use attribute::Attribute;
+pub(crate) use attribute::Attribute;
 use operand::{Bound, Operand, SemverBound};
 
 /// One `require` expression: an attribute, an operator and what it is held against.
@@ -85,6 +85,25 @@ impl Requirement {
             | Attribute::Label(_)
             | Attribute::Cpu
             | Attribute::Memory => None,
+        }
+    }
+
+    /// The driver that it is about, if it is about one.
+    #[must_use]
+    pub fn driver(&self) -> Option<&str> {
+        match &self.attribute {
+            Attribute::Driver(driver) => Some(driver),
+            Attribute::Name
+            | Attribute::Arch
+            | Attribute::Os
+            | Attribute::Kernel
+            | Attribute::Zone
+            | Attribute::Hardware
+            | Attribute::Pool
+            | Attribute::Label(_)
+            | Attribute::Cpu
+            | Attribute::Memory
+            | Attribute::Unknown(_) => None,
         }
     }
 

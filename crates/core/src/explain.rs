@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::id::{InstanceId, NodeName, Slot, Version, WorkloadKey};
-use crate::node::{Admin, Liveness};
+use crate::node::{Admin, Bid, Liveness};
 use crate::placement::Reason;
 use crate::reconcile::Unplaced;
 use crate::resources::Resources;
@@ -61,6 +61,9 @@ pub enum NodeVerdict {
     Rejected {
         /// All, not only the first.
         reasons: Vec<Reason>,
+        /// What the node itself says, if it refuses by its own policy.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        said: Option<String>,
     },
 }
 
@@ -81,6 +84,9 @@ pub struct NodeExplanation {
     pub instances: Vec<Carried>,
     /// Why it gets no new work at all; empty when it does.
     pub closed: Vec<Reason>,
+    /// Its last bid: its price, and what it refuses by its own policy, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bid: Option<Bid>,
     /// Workloads that have slots without a place, and why not here; empty: it would fit.
     pub unplaced: BTreeMap<WorkloadKey, Vec<Reason>>,
 }

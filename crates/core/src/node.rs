@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Epoch, NodeName, PoolName, Revision};
 use crate::resources::Resources;
 use crate::time::Timestamp;
+use crate::workload::DriverKind;
 
 /// What the operator wants of a node. No heartbeat touches it.
 #[derive(
@@ -102,6 +103,9 @@ pub struct Facts {
     pub ports: (u16, u16),
     /// The executor's version.
     pub version: String,
+    /// It ran on battery when it joined; heartbeats say later.
+    #[serde(default)]
+    pub battery: bool,
 }
 
 /// A node as the registry keeps it in the bucket `nodes`.
@@ -183,4 +187,39 @@ pub struct Heartbeat {
     pub clock: Timestamp,
     /// The NATS server it is connected to; empty where that is not known. At most 128 bytes.
     pub server: String,
+    /// What it would take, and at what price; an executor that says nothing takes part in no
+    /// auction.
+    pub bid: Option<Bid>,
+    /// It runs on battery.
+    pub battery: bool,
+}
+
+/// A node's standing bid, which rides in its heartbeats.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bid {
+    /// What it asks for one more instance, in whatever unit the operators agree on: the lowest wins.
+    pub price: u32,
+    /// What it refuses. Whatever strategy a workload has, it is not sent where it is refused.
+    pub refusals: Vec<Refusal>,
+}
+
+/// What a node refuses by its own policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refusal {
+    /// Which kinds; none named: all.
+    #[serde(default)]
+    pub kinds: Vec<DriverKind>,
+    /// Why, for people.
+    pub why: String,
+}
+
+impl Bid {
+    /// Why it refuses this kind; `None` if it does not.
+    #[must_use]
+    pub fn refusal(&self, kind: DriverKind) -> Option<&str> {
+        let concerns = |one: &&Refusal| one.kinds.is_empty() || one.kinds.contains(&kind);
+        self.refusals.iter().find(concerns).map(|one| one.why.as_str())
+    }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) mod dimension;
 pub(crate) mod field;
 mod filter;
+pub(crate) mod image;
 pub(crate) mod score;
 
 pub use filter::{Candidate, Request, Seat, fit, room};

@@ -7,6 +7,7 @@
 //! bus are told as events too.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::id::{IdSource, InstanceId, NodeName, PoolName, Revision, Term, WorkloadKey};
 use crate::time::Timestamp;
@@ -34,6 +35,7 @@ mod progress;
 mod report;
 mod row;
 mod settings;
+mod share;
 mod show;
 mod slot;
 mod survey;
@@ -51,7 +53,7 @@ pub use feasible::Feasibility;
 pub use intake::{Intake, Source};
 pub use progress::{Exclusion, Progress, Unplaced};
 pub use row::{Aftermath, Item, Row};
-pub use settings::Settings;
+pub use settings::{Settings, Terms};
 pub use view::{InstanceView, NodeView, WorkloadStatus};
 
 use picture::{Instance, NodeState, Orders, Text, Work};
@@ -71,6 +73,12 @@ pub struct Engine {
     node_names: BTreeMap<NodeName, u32>,
     /// Nodes in the order of names; empty when it has to be made anew.
     order: Vec<u32>,
+    /// By node: its place in that order.
+    places: Vec<u32>,
+    /// By attribute: every node's value, until nodes change.
+    columns: BTreeMap<String, Arc<survey::Column>>,
+    /// What workloads of one plan share.
+    fields: share::Fields,
     works: Vec<Work>,
     work_keys: BTreeMap<WorkloadKey, u32>,
     texts: Vec<Text>,
@@ -120,6 +128,9 @@ impl Engine {
             nodes: Vec::new(),
             node_names: BTreeMap::new(),
             order: Vec::new(),
+            places: Vec::new(),
+            columns: BTreeMap::new(),
+            fields: share::Fields::default(),
             works: Vec::new(),
             work_keys: BTreeMap::new(),
             texts: Vec::new(),

@@ -230,6 +230,7 @@ fn node(number: u32) -> anyhow::Result<Node> {
             addresses: vec!["127.0.0.1".to_owned()],
             ports: (20_000, 29_999),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            battery: false,
         },
         drain_deadline: None,
         key: String::new(),

@@ -163,6 +163,8 @@ impl From<&Heartbeat> for pb::Heartbeat {
             instances: beat.instances,
             clock_ms: beat.clock.as_millis(),
             server: beat.server.clone(),
+            bid: beat.bid.as_ref().map(Into::into),
+            battery: beat.battery,
         }
     }
 }
@@ -192,6 +194,8 @@ impl TryFrom<pb::Heartbeat> for Heartbeat {
             instances: raw.instances,
             clock: Timestamp::from_millis(raw.clock_ms),
             server: raw.server,
+            bid: raw.bid.map(TryInto::try_into).transpose()?,
+            battery: raw.battery,
         })
     }
 }

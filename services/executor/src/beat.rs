@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::agent::Message;
+use crate::bid::Bidder;
 use crate::driver::{Counters, Driver, Drivers};
 use crate::host::Sampler;
 use crate::shared::Shared;
@@ -38,6 +39,7 @@ pub struct Beater {
     shared: Arc<Shared>,
     drivers: Arc<Drivers>,
     agent: mpsc::Sender<Message>,
+    bidder: Bidder,
     sampler: Option<Sampler>,
     before: HashMap<InstanceId, (Instant, Counters)>,
 }
@@ -50,16 +52,17 @@ impl Beater {
         site: Arc<Site>,
         shared: Arc<Shared>,
         drivers: Arc<Drivers>,
-        agent: mpsc::Sender<Message>,
+        (agent, bidder): (mpsc::Sender<Message>, Bidder),
     ) -> Self {
         let simulated = drivers.process.is_none();
         let data_dir = site.data_dir.clone().unwrap_or_else(|| "/".into());
         let sampler = (!simulated).then(|| Sampler::new(data_dir, site.host, site.facts.capacity));
-        Self { bus, site, shared, drivers, agent, sampler, before: HashMap::new() }
+        Self { bus, site, shared, drivers, agent, bidder, sampler, before: HashMap::new() }
     }
 
     /// Beats until stopped.
     pub async fn run(mut self, stop: CancellationToken) {
+        self.shared.tasks.spawn_brief(self.bidder.clone().ask(stop.clone()));
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Many nodes in one process do not all sample at once.
@@ -87,7 +90,9 @@ impl Beater {
         if self.sampler.is_some() { Sampler::load() } else { [0; 3] }
     }
 
-    async fn beat(&self, used: Use) {
+    async fn beat(&mut self, used: Use) {
+        let bid = self.bidder.bid();
+        self.shared.bids(bid.clone());
         let beat = Heartbeat {
             node: self.site.node.clone(),
             epoch: self.shared.epoch(),
@@ -97,6 +102,8 @@ impl Beater {
             instances: self.shared.instances(),
             clock: Timestamp::from_millis(clock::wall_ms()),
             server: self.bus.server().name.chars().take(32).collect(),
+            bid: Some(bid),
+            battery: self.bidder.on_battery(),
         };
         if let Err(error) = self.bus.publish(&HeartbeatOf(self.site.node.clone()), &beat).await {
             debug!(%error, "a beat was skipped");

@@ -71,6 +71,8 @@ pub struct Config {
     /// The program that calls [`crate::guardian::stand_if_asked`] first of all; no setting.
     #[serde(skip, default = "itself")]
     pub guardian: PathBuf,
+    /// What it takes of others' work, and at what price.
+    pub bid: crate::bid::Policy,
 }
 
 /// This program, also when its file was replaced.
@@ -146,6 +148,7 @@ impl Default for Config {
             artifact_patience: Span::from_secs(120),
             health_listen: (Ipv4Addr::LOCALHOST, 0).into(),
             guardian: itself(),
+            bid: crate::bid::Policy::default(),
         }
     }
 }

@@ -81,6 +81,26 @@ pub fn address() -> String {
     local.map_or_else(|_| "127.0.0.1".to_owned(), |local| local.ip().to_string())
 }
 
+/// Whether the host runs on battery: it has one that is being drained, and no supply
+/// that feeds it. False where nothing is known.
+pub fn on_battery() -> bool {
+    on_battery_by(Path::new("/sys/class/power_supply"))
+}
+
+fn on_battery_by(supplies: &Path) -> bool {
+    let mut drained = false;
+    for supply in fs::read_dir(supplies).into_iter().flatten().flatten() {
+        let said = |name: &str| text(supply.path().join(name));
+        match said("type").as_str() {
+            "Mains" | "USB" if said("online") == "1" => return false,
+            // The battery of a mouse does not drive the host.
+            "Battery" if said("scope") != "Device" => drained |= said("status") == "Discharging",
+            _ => {}
+        }
+    }
+    drained
+}
+
 /// All that the host has; disk is that of `data_dir`, network the fastest link (1,000 Mbit/s where
 /// none says).
 pub fn capacity(data_dir: &Path) -> Resources {
@@ -93,5 +113,40 @@ pub fn capacity(data_dir: &Path) -> Resources {
         memory: Bytes(live::memory().0),
         disk: Bytes(disk),
         network: speeds.max().filter(|speed| *speed > 0).unwrap_or(1000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Supplies as the kernel shows them: name, then its files.
+    #[track_caller]
+    fn check(supplies: &[(&str, &[(&str, &str)])], want: bool) {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (name, files) in supplies {
+            fs::create_dir(dir.path().join(name)).expect("a directory");
+            for (file, said) in *files {
+                fs::write(dir.path().join(name).join(file), format!("{said}\n")).expect("a file");
+            }
+        }
+        assert_eq!(on_battery_by(dir.path()), want, "{supplies:?}");
+    }
+
+    #[test]
+    fn a_host_is_on_battery_when_its_own_battery_is_drained_and_nothing_feeds_it() {
+        let drained: &[(&str, &str)] = &[("type", "Battery"), ("status", "Discharging")];
+        let full: &[(&str, &str)] = &[("type", "Battery"), ("status", "Full")];
+        let mouse: &[(&str, &str)] =
+            &[("type", "Battery"), ("scope", "Device"), ("status", "Discharging")];
+        let plugged: &[(&str, &str)] = &[("type", "Mains"), ("online", "1")];
+        let unplugged: &[(&str, &str)] = &[("type", "Mains"), ("online", "0")];
+        check(&[], false);
+        check(&[("BAT0", drained), ("AC", unplugged)], true);
+        check(&[("BAT0", drained)], true);
+        check(&[("BAT0", full), ("AC", plugged)], false);
+        check(&[("BAT0", drained), ("AC", plugged)], false);
+        check(&[("hid", mouse)], false);
+        assert!(!on_battery_by(Path::new("/no/such/directory")));
     }
 }

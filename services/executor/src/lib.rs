@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod artifact;
 pub mod beat;
+pub mod bid;
 mod checks;
 pub mod clean;
 pub mod config;

@@ -15,6 +15,7 @@ use crate::agent::boot::Parts;
 use crate::agent::{Agent, Message, QUEUE, Queues};
 use crate::artifact::{ArtifactError, Artifacts, Bounds, Limits};
 use crate::beat::Beater;
+use crate::bid::Bidder;
 use crate::config::{Config, OnStop};
 use crate::driver::process::{Means, Process};
 use crate::driver::sim::Sim;
@@ -262,7 +263,7 @@ async fn be_a_node(
         Arc::clone(site),
         Arc::clone(shared),
         Arc::clone(&house.drivers),
-        agent.clone(),
+        (agent.clone(), Bidder::new(&house.config.bid, house.config.is_simulated())),
     );
     let reader = Reader::new(buses.main.clone(), pool, node, agent.clone(), Arc::clone(shared));
     let pledge = fence::keep(

@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use ostler_bus::Bus;
 use ostler_core::id::{Epoch, Revision};
-use ostler_core::node::Use;
+use ostler_core::node::{Bid, Use};
+use ostler_core::workload::DriverKind;
 use ostler_service::{Health, Tasks};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ pub struct Shared {
     used: Mutex<Option<Use>>,
     heard: AtomicBool,
     link: Mutex<Option<Bus>>,
+    bid: Mutex<Bid>,
     changes: watch::Sender<u64>,
 }
 
@@ -46,6 +48,7 @@ impl Shared {
             used: Mutex::new(None),
             heard: AtomicBool::new(false),
             link: Mutex::new(None),
+            bid: Mutex::new(Bid::default()),
             changes: watch::Sender::new(0),
         }
     }
@@ -105,6 +108,17 @@ impl Shared {
     /// The host's live use was measured.
     pub fn measured(&self, used: Use) {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some(used);
+    }
+
+    /// This node's standing bid is this one.
+    pub fn bids(&self, bid: Bid) {
+        *self.bid.lock().unwrap_or_else(PoisonError::into_inner) = bid;
+    }
+
+    /// Why the standing bid refuses this kind, if it does.
+    pub fn refusal(&self, kind: DriverKind) -> Option<String> {
+        let bid = self.bid.lock().unwrap_or_else(PoisonError::into_inner);
+        bid.refusal(kind).map(str::to_owned)
     }
 
     /// Something is not as it was last reported.

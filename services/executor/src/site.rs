@@ -79,5 +79,6 @@ fn facts(config: &Config, host: Resources, addresses: Vec<String>) -> Facts {
         addresses,
         ports: config.ports,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        battery: !config.is_simulated() && host::on_battery(),
     }
 }

@@ -77,6 +77,7 @@ impl Config {
         Settings {
             weights: [cpu, memory, disk, network],
             batch: self.batch.max(1),
+            terms: Settings::default().terms,
             mass_loss_pause: self.mass_loss_pause,
             exclude_for: self.exclude_for,
             left_for: self.left_for,

@@ -195,6 +195,10 @@ impl Reign {
         let sync = verdict.sync.then(|| Effect::Sync(beat.node.clone()));
         if verdict.tell {
             self.observe(Event::Heartbeat(beat), now);
+        } else if let Some(bid) = beat.bid {
+            // Every beat: a bid stands for no longer than two.
+            self.dirty |= verdict.bid;
+            self.engine.observe(Event::Bid(beat.node, beat.epoch, bid), now);
         }
         sync.into_iter().collect()
     }

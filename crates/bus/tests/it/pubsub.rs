@@ -22,6 +22,8 @@ pub fn beat(name: &str) -> Heartbeat {
         instances: 4,
         clock: Timestamp::from_millis(5),
         server: String::new(),
+        bid: None,
+        battery: false,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::node::Node;
 
 /// What a name such as `node.labels.rack` stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Attribute {
+pub(crate) enum Attribute {
     Name,
     Arch,
     Os,
@@ -24,7 +24,7 @@ pub(super) enum Attribute {
 
 impl Attribute {
     /// What `name` stands for.
-    pub(super) fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         let unknown = || Self::Unknown(name.to_owned());
         let Some(rest) = name.strip_prefix("node.") else { return unknown() };
         match rest.split_once('.') {
@@ -47,12 +47,12 @@ impl Attribute {
     }
 
     /// Whether values are versions, not numbers or texts.
-    pub(super) fn is_version(&self) -> bool {
+    pub(crate) fn is_version(&self) -> bool {
         matches!(self, Self::Driver(_) | Self::Kernel)
     }
 
     /// What the node has; `None` where it has nothing.
-    pub(super) fn of<'a>(&self, node: &'a Node) -> Option<Cow<'a, str>> {
+    pub(crate) fn of<'a>(&self, node: &'a Node) -> Option<Cow<'a, str>> {
         let facts = &node.facts;
         match self {
             Self::Name => Some(Cow::Borrowed(node.name.as_str())),

@@ -33,6 +33,25 @@ pub(crate) enum Rule {
     EveryValue,
 }
 
+/// Which of a workload's own instances a dimension counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// Those that are ordered to run.
+    Running,
+    /// Those that still occupy their node, too.
+    Occupying,
+}
+
+impl Counted {
+    /// That one of the two numbers.
+    pub fn of(self, running: u32, occupying: u32) -> u32 {
+        match self {
+            Self::Running => running,
+            Self::Occupying => occupying,
+        }
+    }
+}
+
 /// One attribute, its rule, and how many are counted for each value.
 #[derive(Debug, Clone)]
 pub(crate) struct Dimension {
@@ -44,6 +63,24 @@ impl Dimension {
     /// With the counts by value before anything is placed.
     pub fn new(rule: Rule, have: Vec<u64>) -> Self {
         Self { rule, have }
+    }
+
+    /// Forgets what was counted, and says what is to be counted again; `None`, with all as it was,
+    /// if other workloads count too.
+    pub fn clear(&mut self) -> Option<Counted> {
+        let counted = match &self.rule {
+            Rule::Spread { .. } | Rule::EveryValue => Counted::Running,
+            Rule::MaxPer(_) => Counted::Occupying,
+            Rule::Apart | Rule::Aside => return None,
+        };
+        self.have.fill(0);
+        Some(counted)
+    }
+
+    /// Counts so many more.
+    pub fn add(&mut self, value: Value, more: u32) {
+        let have = usize::try_from(value).ok().and_then(|v| self.have.get_mut(v));
+        have.into_iter().for_each(|have| *have += u64::from(more));
     }
 
     fn have(&self, value: Value) -> u64 {
@@ -105,9 +142,9 @@ impl Dimension {
 }
 
 /// What each value should have of `count` instances, in millionths: percent by name where targets
-/// are given, the rest evenly over the values that have none.
-pub(crate) fn wanted(count: u32, targets: &[Option<u32>]) -> Vec<u64> {
-    let named: u64 = targets.iter().flatten().map(|percent| u64::from(*percent)).sum();
+/// are given, the rest of all targets (of which some may name values that no node has), `named`
+/// percent in all, evenly over the values that have none.
+pub(crate) fn wanted(count: u32, targets: &[Option<u32>], named: u64) -> Vec<u64> {
     let unnamed = targets.iter().filter(|target| target.is_none()).count();
     let unnamed = u64::try_from(unnamed).expect("fewer than nodes").max(1);
     let rest = 100u64.saturating_sub(named) * (MILLION / 100);

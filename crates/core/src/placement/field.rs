@@ -1,7 +1,9 @@
 //! All nodes of the pool as one workload sees them, and the best of them, again and again.
 //!
 //! Nodes that share their values in all dimensions form a class, with a heap of their own: what a
-//! placement elsewhere changes, it changes for a class as a whole.
+//! placement elsewhere changes, it changes for a class as a whole. A node that changed is put into
+//! the heap anew; marks that are no longer true are dropped when they come to the top. So one field
+//! serves one workload after another, as long as they ask the same of nodes.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -10,9 +12,11 @@ use crate::ports::PortTable;
 use crate::resources::Resources;
 use crate::workload::{PortSpec, Strategy};
 
-use super::dimension::{Dimension, Value};
-use super::score::{AFFINITY, BASE, ONE, OWN, PREFER, Turnstile, Yardstick, base, basis};
+use super::dimension::{Dimension, NO_VALUE, Value};
+use super::score::{Turnstile, Yardstick, tie};
 use super::{Reason, Reasons, Seat, filter};
+
+mod merit;
 
 /// What is the same for all nodes.
 #[derive(Debug, Clone)]
@@ -42,6 +46,23 @@ pub(crate) struct Uses {
     pub apart_on_node: u32,
     pub aside_on_node: u32,
     pub own: bool,
+    pub image: bool,
+    pub power: bool,
+}
+
+/// What others' placements change of a node, beside its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Company {
+    /// What the node is rules it out.
+    pub closed: Reasons,
+    /// Members there of groups that must stay apart on a node.
+    pub apart: u32,
+    /// Members there of groups that should rather stay apart on a node.
+    pub aside: u32,
+    /// Work with the same sticky key runs there.
+    pub sticky: bool,
+    /// Its image or artifact is there.
+    pub image: bool,
 }
 
 /// One node as one workload sees it.
@@ -49,42 +70,37 @@ pub(crate) struct Uses {
 pub(crate) struct Stall {
     /// The engine's index of the node.
     pub node: u32,
-    /// What the node is rules it out.
-    pub closed: Reasons,
-    /// How much it is preferred, 0 to [`ONE`].
+    /// How much it is preferred, 0 to [`super::score::ONE`].
     pub prefer: u64,
-    /// How near it is to what the workload wants to be near, 0 to [`ONE`].
+    /// How near it is to what the workload wants to be near, 0 to [`super::score::ONE`].
     pub affinity: u64,
+    /// It runs on battery.
+    pub battery: bool,
+    /// What others' placements change.
+    pub company: Company,
     /// Instances of the workload that are there.
     pub own: u32,
-    /// Members there of groups that must stay apart on a node.
-    pub apart: u32,
-    /// Members there of groups that should rather stay apart on a node.
-    pub aside: u32,
     /// For the strategies that take turns.
     pub turn: Turnstile,
     /// Set by [`Field::add`]: all reasons of its own, the points of its own terms, its class.
     pub reasons: Reasons,
     pub points: u64,
+    pub tie: u64,
     pub class: u32,
+    /// It is passed over just now; see [`Field::best_but`].
+    pub barred: bool,
 }
 
-/// Best last: zones that have none first, then the spread, the points, and the smaller name.
+/// Best last: zones that have none first, then the spread, the points, and the tie.
 type Key = (bool, i64, u64, Reverse<u64>, u32);
+/// A node in the heap of its class, as it was when it was put there.
+type Mark = (u64, Reverse<u64>, u32);
 
 #[derive(Debug, Clone, Default)]
 struct Class {
     values: Vec<Value>,
-    heap: BinaryHeap<(u64, Reverse<u64>, u32)>,
+    heap: BinaryHeap<Mark>,
     key: Option<Key>,
-}
-
-/// What a node that fits is worth, for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Merit {
-    pub spread: Option<i64>,
-    pub score: u32,
-    pub terms: BTreeMap<&'static str, u32>,
 }
 
 /// All nodes of the pool as one workload sees them.
@@ -107,7 +123,7 @@ impl Field {
     }
 
     /// Adds a node; in the order of names. `values` has one for each dimension.
-    pub fn add(&mut self, mut stall: Stall, seat: &Seat, ports: &PortTable, values: Vec<Value>) {
+    pub fn add(&mut self, mut stall: Stall, seat: &Seat, ports: &PortTable, values: &[Value]) {
         stall.class = self.class(values);
         if self.layout.by.strategy == Strategy::Random {
             stall.turn.due = stall.turn.wait(&self.layout.by);
@@ -116,19 +132,19 @@ impl Field {
         self.stalls.push(stall);
     }
 
-    fn class(&mut self, values: Vec<Value>) -> u32 {
+    fn class(&mut self, values: &[Value]) -> u32 {
         if values.is_empty() && !self.classes.is_empty() {
             return 0;
         }
-        if let Some(class) = self.known.get(&values) {
+        if let Some(class) = self.known.get(values) {
             return *class;
         }
         let class = u32::try_from(self.classes.len()).expect("fewer than nodes");
-        for (members, value) in self.members.iter_mut().zip(&values) {
+        for (members, value) in self.members.iter_mut().zip(values) {
             members.entry(*value).or_default().push(class);
         }
-        self.known.insert(values.clone(), class);
-        self.classes.push(Class { values, ..Class::default() });
+        self.known.insert(values.to_vec(), class);
+        self.classes.push(Class { values: values.to_vec(), ..Class::default() });
         class
     }
 
@@ -137,35 +153,19 @@ impl Field {
         let mut heaps: Vec<Vec<_>> = vec![Vec::new(); self.classes.len()];
         for (index, stall) in self.stalls.iter().enumerate() {
             if stall.reasons.is_empty() {
-                heaps[at(stall.class)].push(self.seatmark(index));
+                heaps[at(stall.class)].push(mark(stall, index));
             }
         }
         for (class, heap) in self.classes.iter_mut().zip(heaps) {
             class.heap = heap.into();
         }
+        self.rank_all();
+    }
+
+    fn rank_all(&mut self) {
         for class in 0..u32::try_from(self.classes.len()).expect("fewer than nodes") {
             self.rank(class);
         }
-    }
-
-    fn seatmark(&self, index: usize) -> (u64, Reverse<u64>, u32) {
-        let stall = &self.stalls[index];
-        (stall.points, self.tie(stall), u32::try_from(index).expect("fewer than nodes"))
-    }
-
-    /// Of equals the smaller name; for `round_robin` whose turn it is.
-    fn tie(&self, stall: &Stall) -> Reverse<u64> {
-        Reverse(match self.layout.by.strategy {
-            Strategy::RoundRobin => stall.turn.due,
-            Strategy::Weighted
-            | Strategy::Binpack
-            | Strategy::LeastLoaded
-            | Strategy::LeastInstances
-            | Strategy::Sticky
-            | Strategy::FirstFit
-            | Strategy::Random
-            | Strategy::Auction => stall.turn.rank,
-        })
     }
 
     /// The best node for one more; its index in the field.
@@ -174,25 +174,80 @@ impl Field {
         self.classes[at(class)].heap.peek().map(|(_, _, index)| at(*index))
     }
 
-    /// One was placed on the best node, whose room and ports are now these.
+    /// The best node for one more that is not this one.
+    pub fn best_but(&mut self, index: usize) -> Option<usize> {
+        let class = self.stalls[index].class;
+        self.stalls[index].barred = true;
+        self.rank(class);
+        let best = self.best();
+        self.stalls[index].barred = false;
+        self.mark_again(index);
+        best
+    }
+
+    /// One was placed on this node, whose room and ports are now these.
     pub fn placed(&mut self, index: usize, seat: &Seat, ports: &PortTable) {
-        let mut stall = std::mem::take(&mut self.stalls[index]);
         let uses = self.layout.uses;
+        let mut stall = std::mem::take(&mut self.stalls[index]);
         stall.own += 1;
-        stall.apart += uses.apart_on_node;
-        stall.aside += uses.aside_on_node;
+        stall.company.apart += uses.apart_on_node;
+        stall.company.aside += uses.aside_on_node;
+        stall.company.sticky = true;
+        stall.company.image = true;
         stall.turn.picks += 1;
         stall.turn.due += stall.turn.wait(&self.layout.by);
         self.assess(&mut stall, seat, ports);
-        let (class, fits) = (stall.class, stall.reasons.is_empty());
+        let class = stall.class;
         self.stalls[index] = stall;
-        let top = self.classes[at(class)].heap.pop();
-        debug_assert_eq!(top.map(|(_, _, best)| at(best)), Some(index), "only the best is placed");
-        if fits {
-            let mark = self.seatmark(index);
+        self.mark_again(index);
+        self.spread_news(class);
+    }
+
+    /// Something else changed on this node.
+    pub fn renew(&mut self, index: usize, company: Company, seat: &Seat, ports: &PortTable) {
+        let mut stall = std::mem::take(&mut self.stalls[index]);
+        stall.company = company;
+        self.assess(&mut stall, seat, ports);
+        self.stalls[index] = stall;
+        self.mark_again(index);
+    }
+
+    /// So many of the workload are on this node: [`Self::recount`] follows when all were told.
+    pub fn owns(&mut self, index: usize, own: u32, seat: &Seat, ports: &PortTable) {
+        if self.stalls[index].own == own {
+            return;
+        }
+        self.stalls[index].own = own;
+        if self.layout.uses.own {
+            let company = self.stalls[index].company;
+            self.renew(index, company, seat, ports);
+        }
+    }
+
+    /// In each dimension that counts the workload's own, this many are on each node.
+    pub fn recount(&mut self, counted: &[(usize, u32, u32)]) {
+        let mut counts = false;
+        for dimension in 0..self.layout.dimensions.len() {
+            let Some(by) = self.layout.dimensions[dimension].clear() else { continue };
+            counts = true;
+            for (index, running, occupying) in counted {
+                let value = self.classes[at(self.stalls[*index].class)].values[dimension];
+                self.layout.dimensions[dimension].add(value, by.of(*running, *occupying));
+            }
+        }
+        if counts {
+            self.rank_all();
+        }
+    }
+
+    /// Puts a node into the heap of its class as it is now.
+    fn mark_again(&mut self, index: usize) {
+        let stall = &self.stalls[index];
+        let class = stall.class;
+        if stall.reasons.is_empty() && !stall.barred {
+            let mark = mark(stall, index);
             self.classes[at(class)].heap.push(mark);
         }
-        self.spread_news(class);
         self.rank(class);
     }
 
@@ -209,6 +264,7 @@ impl Field {
     }
 
     fn rank(&mut self, class: u32) {
+        self.drop_stale(class);
         let new = self.key(class);
         let old = std::mem::replace(&mut self.classes[at(class)].key, new);
         if old == new {
@@ -219,6 +275,20 @@ impl Field {
         }
         if let Some(new) = new {
             self.order.insert(new);
+        }
+    }
+
+    /// The top of the heap is a node as it is now.
+    fn drop_stale(&mut self, class: u32) {
+        let Self { classes, stalls, .. } = self;
+        let heap = &mut classes[at(class)].heap;
+        while let Some(top) = heap.peek() {
+            let stall = &stalls[at(top.2)];
+            let fits = stall.reasons.is_empty() && !stall.barred;
+            if fits && mark(stall, at(top.2)) == *top {
+                return;
+            }
+            heap.pop();
         }
     }
 
@@ -240,58 +310,25 @@ impl Field {
     }
 
     fn bare(&self, class: u32) -> bool {
-        self.pairs(class).any(|(dim, value)| dim.bare(value))
+        self.pairs(class).any(|(dim, value)| value != NO_VALUE && dim.bare(value))
     }
 
     fn spread(&self, class: u32) -> Option<i64> {
         self.pairs(class).filter_map(|(dim, value)| dim.spread(value)).reduce(|a, b| a + b)
     }
 
-    fn class_points(&self, class: u32) -> u64 {
-        let asides = self.pairs(class).filter_map(|(dim, value)| dim.aside(value));
-        asides.map(|term| AFFINITY * term / self.layout.uses.aside.max(1)).sum()
-    }
-
     fn assess(&self, stall: &mut Stall, seat: &Seat, ports: &PortTable) {
         let layout = &self.layout;
         stall.reasons = stall
+            .company
             .closed
             .and(filter::room(seat, layout.ask))
             .and(filter::doors(ports, &layout.ports));
-        stall
-            .reasons
-            .add_if(Reason::AntiAffinity, || layout.uses.apart_on_node > 0 && stall.apart > 0);
-        let parts = self.parts(stall, seat);
-        stall.points = parts.iter().map(|(_, weight, term)| weight * term).sum();
-    }
-
-    /// The terms of one node that do not depend on its class: name, weight, value.
-    fn parts(&self, stall: &Stall, seat: &Seat) -> [(&'static str, u64, u64); 5] {
-        let uses = &self.layout.uses;
-        let weight = |used: bool, weight: u64| if used { weight } else { 0 };
-        let count = u64::from(self.layout.count.max(1));
-        let own = ONE * (count - u64::from(stall.own).min(count)) / count;
-        let aside = ONE / (1 + u64::from(stall.aside)) / uses.aside.max(1);
-        [
-            ("base", BASE, base(&self.layout.by, seat, self.layout.ask, stall.turn)),
-            ("prefer", weight(uses.prefer, PREFER), stall.prefer),
-            ("affinity", weight(uses.affinity, AFFINITY), stall.affinity),
-            ("anti_affinity", weight(uses.aside_on_node > 0, AFFINITY), aside),
-            ("own_workload", weight(uses.own, OWN), own),
-        ]
-    }
-
-    fn weights(&self) -> u64 {
-        let uses = &self.layout.uses;
-        let used = [(uses.prefer, PREFER), (uses.affinity, AFFINITY), (uses.own, OWN)];
-        let sum: u64 = used.iter().filter(|(used, _)| *used).map(|(_, weight)| weight).sum();
-        BASE + sum + if uses.aside > 0 { AFFINITY } else { 0 }
-    }
-
-    /// The score of a node for people, 0 to 10,000.
-    pub fn score(&self, index: usize) -> u32 {
-        let stall = &self.stalls[index];
-        basis((stall.points + self.class_points(stall.class)) / self.weights())
+        let apart = layout.uses.apart_on_node > 0 && stall.company.apart > 0;
+        stall.reasons.add_if(Reason::AntiAffinity, || apart);
+        stall.turn.sticky = stall.company.sticky;
+        stall.points = self.points(stall, seat);
+        stall.tie = tie(&layout.by, seat, layout.ask, stall.turn);
     }
 
     /// Why a node is ruled out; empty if it fits.
@@ -300,28 +337,28 @@ impl Field {
         stall.reasons.and(self.class_reasons(stall.class))
     }
 
-    /// What one more there is worth, term by term.
-    pub fn merit(&self, index: usize, seat: &Seat) -> Merit {
-        let stall = &self.stalls[index];
-        let mut terms = BTreeMap::new();
-        for (name, weight, term) in self.parts(stall, seat) {
-            if weight > 0 {
-                terms.insert(name, basis(term));
-            }
-        }
-        let apart = self.class_points(stall.class) / AFFINITY;
-        if self.layout.uses.aside > 0 {
-            *terms.entry("anti_affinity").or_insert(0) += basis(apart);
-        }
-        let scale = i64::try_from(ONE / super::score::BASIS).expect("small");
-        let spread = self.spread(stall.class).map(|rank| rank / scale.max(1));
-        Merit { spread, score: self.score(index), terms }
-    }
-
     /// All nodes, in the order of names.
     pub fn stalls(&self) -> &[Stall] {
         &self.stalls
     }
+
+    /// The best node by looking at every one of them: what the heaps must agree with.
+    #[cfg(test)]
+    pub fn best_plain(&self) -> Option<usize> {
+        let fits = |index: &usize| self.reasons(*index).is_empty();
+        let key = |index: &usize| {
+            let stall = &self.stalls[*index];
+            let class = stall.class;
+            let total = stall.points + self.class_points(class);
+            let spread = self.spread(class).unwrap_or(0);
+            (self.bare(class), spread, total, Reverse(stall.tie), class)
+        };
+        (0..self.stalls.len()).filter(fits).max_by_key(key)
+    }
+}
+
+fn mark(stall: &Stall, index: usize) -> Mark {
+    (stall.points, Reverse(stall.tie), u32::try_from(index).expect("fewer than nodes"))
 }
 
 fn at(index: u32) -> usize {
@@ -329,99 +366,4 @@ fn at(index: u32) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::placement::dimension::{Rule, wanted};
-    use crate::resources::Bytes;
-    use crate::workload::Strategy;
-
-    impl Field {
-        /// The best node by looking at every one of them: what the heaps must agree with.
-        fn best_plain(&self) -> Option<usize> {
-            let fits = |index: &usize| self.reasons(*index).is_empty();
-            let key = |index: &usize| {
-                let stall = &self.stalls[*index];
-                let class = stall.class;
-                let total = stall.points + self.class_points(class);
-                let spread = self.spread(class).unwrap_or(0);
-                (self.bare(class), spread, total, self.tie(stall), class)
-            };
-            (0..self.stalls.len()).filter(fits).max_by_key(key)
-        }
-    }
-
-    const STRATEGIES: [Strategy; 9] = [
-        Strategy::Weighted,
-        Strategy::Binpack,
-        Strategy::LeastLoaded,
-        Strategy::LeastInstances,
-        Strategy::RoundRobin,
-        Strategy::Sticky,
-        Strategy::FirstFit,
-        Strategy::Random,
-        Strategy::Auction,
-    ];
-
-    fn dimensions(which: u32) -> Vec<Dimension> {
-        let targets = [None, Some(60), None];
-        let spread = |weight| Rule::Spread { weight, wanted: wanted(40, &targets) };
-        let rules = match which % 5 {
-            0 => vec![],
-            1 => vec![spread(50)],
-            2 => vec![spread(50), spread(20)],
-            3 => vec![Rule::MaxPer(7), Rule::Aside, Rule::EveryValue],
-            _ => vec![Rule::Apart, spread(1)],
-        };
-        rules.into_iter().map(|rule| Dimension::new(rule, vec![0; 3])).collect()
-    }
-
-    fn layout(nodes: usize, strategy: Strategy, which: u32) -> Layout {
-        let nodes = u64::try_from(nodes).expect("few");
-        Layout {
-            by: Yardstick { strategy, weights: [30, 40, 20, 10], most: 9, nodes, seed: 3 },
-            ask: Resources { cpu: 10, memory: Bytes(10), disk: Bytes(0), network: 0 },
-            ports: Vec::new(),
-            count: 40,
-            uses: Uses { own: which.is_multiple_of(2), aside: 1, ..Uses::default() },
-            dimensions: dimensions(which),
-        }
-    }
-
-    fn seat((cpu, memory): (u64, u64)) -> Seat {
-        let capacity = Resources { cpu, memory: Bytes(memory), disk: Bytes(0), network: 0 };
-        Seat { capacity, max_instances: 9, ..Seat::default() }
-    }
-
-    proptest! {
-        #[test]
-        fn heaps_pick_what_looking_at_every_node_picks(
-            rooms in prop::collection::vec((0u64..200, 0u64..200), 1..40),
-            strategy in prop::sample::select(&STRATEGIES[..]),
-            which in 0u32..10,
-        ) {
-            let mut field = Field::new(layout(rooms.len(), strategy, which));
-            let ports = PortTable::new((1, 9));
-            let mut seats: Vec<Seat> = rooms.into_iter().map(seat).collect();
-            for (index, seat) in seats.iter().enumerate() {
-                let rank = u64::try_from(index).expect("few");
-                let turn = Turnstile { due: rank, rank, ..Turnstile::default() };
-                let node = u32::try_from(index).expect("few");
-                let values = (0..field.layout.dimensions.len())
-                    .map(|place| (node >> place) % 3)
-                    .collect();
-                field.add(Stall { node, turn, ..Stall::default() }, seat, &ports, values);
-            }
-            field.open();
-            for _ in 0..40 {
-                prop_assert_eq!(field.best(), field.best_plain());
-                let Some(best) = field.best() else { break };
-                prop_assert!(field.score(best) <= 10_000);
-                seats[best].instances += 1;
-                seats[best].requested = seats[best].requested.plus(field.layout.ask);
-                field.placed(best, &seats[best], &ports);
-            }
-        }
-    }
-}
+mod tests;

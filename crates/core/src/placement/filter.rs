@@ -1,12 +1,13 @@
 //! What rules a node out: every reason, not only the first.
 
-use crate::constraint::Requirement;
+use crate::constraint::{Attribute, Requirement};
 use crate::id::PoolName;
 use crate::node::{Admin, Facts, Liveness, Node, Use};
 use crate::ports::{Block, PortTable};
 use crate::resources::{Bytes, Resources};
-use crate::workload::{DriverKind, PortSpec, Workload};
+use crate::workload::{DriverKind, PortSpec, Preference, Strategy, Workload};
 
+use super::image::{self, Platform};
 use super::{Reason, Reasons};
 
 /// What one instance asks of any node, read once from its workload.
@@ -25,13 +26,45 @@ pub struct Request {
     pub ask: Resources,
     /// The ports that it needs.
     pub ports: Vec<PortSpec>,
+    /// How a node is chosen: an auction leaves out nodes without a bid.
+    pub strategy: Strategy,
+    /// What nodes are preferred by.
+    pub(crate) wishes: Vec<Wish>,
+    /// What its image or artifact is counted under.
+    pub(crate) image: Option<String>,
+    /// What its image or artifact runs on; `None` where nothing is said.
+    pub(crate) platforms: Option<Vec<Platform>>,
+}
+
+/// A preference, with its attribute already read.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish {
+    attribute: Attribute,
+    value: String,
+    pub(crate) weight: i32,
+}
+
+impl Wish {
+    /// Whether the node has the value.
+    pub fn holds(&self, node: &Node) -> bool {
+        self.attribute.of(node).is_some_and(|value| value == self.value)
+    }
 }
 
 impl Request {
     /// What instances of this workload ask.
     #[must_use]
     pub fn of(workload: &Workload) -> Self {
+        let wish = |wish: &Preference| Wish {
+            attribute: Attribute::named(&wish.attribute),
+            value: wish.value.clone(),
+            weight: wish.weight,
+        };
         Self {
+            strategy: workload.placement.strategy,
+            wishes: workload.placement.prefer.iter().map(wish).collect(),
+            image: image::tag(workload),
+            platforms: image::platforms(workload),
             pool: workload.pool.clone(),
             pin: workload.placement.node.clone(),
             driver: workload.driver,
@@ -130,9 +163,18 @@ pub(crate) fn closed(node: &Node, request: &Request) -> Reasons {
         !request.pin.is_empty() && node.name.as_str() != request.pin.as_str()
     });
     reasons.add_if(Reason::Driver, || !node.facts.drivers.contains_key(request.driver.as_str()));
-    reasons.add_if(Reason::Require, || {
-        let holds = |one: &Option<Requirement>| one.as_ref().is_some_and(|one| one.holds(node));
-        !request.require.iter().all(holds)
+    for one in &request.require {
+        if !one.as_ref().is_some_and(|one| one.holds(node)) {
+            reasons.add(Reason::Require);
+            // The driver is not there at the wanted version.
+            let driver =
+                || one.as_ref().and_then(Requirement::driver) == Some(request.driver.as_str());
+            reasons.add_if(Reason::Driver, driver);
+        }
+    }
+    reasons.add_if(Reason::Image, || {
+        let runs = |all: &Vec<Platform>| all.iter().any(|one| one.runs_on(node));
+        !request.platforms.as_ref().is_none_or(runs)
     });
     reasons
 }

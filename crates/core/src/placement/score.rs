@@ -4,6 +4,7 @@
 //! equal; people see them divided, from 0 to 10,000.
 
 use crate::id::InstanceId;
+use crate::reconcile::Terms;
 use crate::resources::Resources;
 use crate::workload::Strategy;
 
@@ -13,12 +14,6 @@ use super::Seat;
 pub(crate) const ONE: u64 = 1 << 20;
 /// What people call the best.
 pub(crate) const BASIS: u64 = 10_000;
-
-/// How much each term counts.
-pub(crate) const BASE: u64 = 10;
-pub(crate) const PREFER: u64 = 10;
-pub(crate) const AFFINITY: u64 = 10;
-pub(crate) const OWN: u64 = 5;
 
 /// What the strategies need beside the node's room.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +28,10 @@ pub(crate) struct Yardstick {
     pub nodes: u64,
     /// What `random` is drawn from.
     pub seed: u64,
+    /// The most memory that any node has to give: the scale of `least_loaded`.
+    pub memory: u64,
+    /// How much each term counts.
+    pub terms: Terms,
 }
 
 /// What the strategies need to know of one node beside its room.
@@ -46,6 +45,8 @@ pub(crate) struct Turnstile {
     pub rank: u64,
     /// How often it was picked in this pass.
     pub picks: u64,
+    /// What its bid is worth, for `auction`: 0 to [`ONE`], the lowest price best.
+    pub bid: u64,
 }
 
 impl Turnstile {
@@ -68,12 +69,10 @@ pub(crate) fn basis(term: u64) -> u32 {
 /// The base score, 0 to [`ONE`], as if the instance were placed.
 pub(crate) fn base(by: &Yardstick, seat: &Seat, ask: Resources, turn: Turnstile) -> u64 {
     match by.strategy {
-        Strategy::Weighted | Strategy::Auction => available(by, seat, ask),
+        Strategy::Weighted => available(by, seat, ask),
+        Strategy::Auction => turn.bid,
         Strategy::Binpack => fullness(seat, ask),
-        Strategy::LeastLoaded => {
-            let [cpu, memory, _, _] = shares(seat, ask);
-            (memory * 1000 + cpu) / 1001
-        }
+        Strategy::LeastLoaded => share(free(seat, ask).memory.0, by.memory),
         Strategy::LeastInstances => {
             let there = u64::from(seat.instances).min(by.most);
             ONE - there * ONE / by.most.max(1)
@@ -85,6 +84,34 @@ pub(crate) fn base(by: &Yardstick, seat: &Seat, ask: Resources, turn: Turnstile)
         Strategy::Sticky => available(by, seat, ask) / 2 + if turn.sticky { ONE / 2 } else { 0 },
         Strategy::FirstFit => ONE,
         Strategy::Random => ONE * ONE / (ONE + turn.due),
+    }
+}
+
+/// Which of two nodes with the same points comes first: the one with less. What a strategy says in
+/// the second place, then the name.
+pub(crate) fn tie(by: &Yardstick, seat: &Seat, ask: Resources, turn: Turnstile) -> u64 {
+    let second = match by.strategy {
+        Strategy::RoundRobin => return turn.due,
+        Strategy::LeastLoaded => u64::from(u32::MAX) - free(seat, ask).cpu.min(u32::MAX.into()),
+        Strategy::Auction => seat.instances.into(),
+        Strategy::Weighted
+        | Strategy::Binpack
+        | Strategy::LeastInstances
+        | Strategy::Sticky
+        | Strategy::FirstFit
+        | Strategy::Random => 0,
+    };
+    (second << 32) | turn.rank
+}
+
+/// What is free after placing, the lesser of by requests and by live use.
+fn free(seat: &Seat, ask: Resources) -> Resources {
+    let (free, live) = (seat.free().minus(ask), seat.live_free().minus(ask));
+    Resources {
+        cpu: free.cpu.min(live.cpu),
+        memory: free.memory.min(live.memory),
+        disk: free.disk.min(live.disk),
+        network: free.network.min(live.network),
     }
 }
 
@@ -108,10 +135,8 @@ fn fullness(seat: &Seat, ask: Resources) -> u64 {
 
 /// What is available of each quantity after placing, the lesser of by requests and by live use.
 fn shares(seat: &Seat, ask: Resources) -> [u64; 4] {
-    let all = quantities(seat.usable());
-    let free = quantities(seat.free().minus(ask));
-    let live = quantities(seat.live_free().minus(ask));
-    std::array::from_fn(|i| share(free[i].min(live[i]), all[i]))
+    let (all, free) = (quantities(seat.usable()), quantities(free(seat, ask)));
+    std::array::from_fn(|i| share(free[i], all[i]))
 }
 
 fn quantities(r: Resources) -> [u64; 4] {

@@ -2,9 +2,9 @@
 
 use crate::command::{Command, Outcome};
 use crate::head::Head;
-use crate::id::{NodeName, Revision, Term, WorkloadKey};
+use crate::id::{Epoch, NodeName, Revision, Term, WorkloadKey};
 use crate::instance::{Manifest, Report};
-use crate::node::{Heartbeat, Node};
+use crate::node::{Bid, Heartbeat, Node};
 
 use super::Progress;
 
@@ -21,6 +21,8 @@ pub enum Event {
     NodeGone(NodeName),
     /// A node beat.
     Heartbeat(Heartbeat),
+    /// A node's standing bid came with a beat of which the rest is not worth telling.
+    Bid(NodeName, Epoch, Bid),
     /// A node reported.
     Report(NodeName, Box<Report>),
     /// An order came.

@@ -6,7 +6,7 @@ use crate::head::Head;
 use crate::id::NodeName;
 use crate::instance::{Entry, Group, Manifest};
 use crate::node::{Heartbeat, Liveness, Node};
-use crate::placement::{Request, Seat};
+use crate::placement::{Request, Seat, image};
 use crate::time::Timestamp;
 use crate::workload::{Kind, Strategy, Workload};
 
@@ -43,7 +43,8 @@ impl Engine {
                     self.mark_node(node);
                 }
             }
-            Event::Heartbeat(beat) => self.observe_heartbeat(&beat),
+            Event::Heartbeat(beat) => self.observe_heartbeat(&beat, now),
+            Event::Bid(node, epoch, bid) => self.observe_bid(&node, epoch, &bid, now),
             Event::Report(name, report) => self.observe_report(&name, report, now),
             Event::Command(command) => {
                 if command.pool == self.pool {
@@ -123,6 +124,10 @@ impl Engine {
         if same {
             return;
         }
+        let moved = |old: Box<Node>| old.facts != new.facts || old.pool != new.pool;
+        if old.is_none_or(moved) {
+            self.columns.clear();
+        }
         self.brake_stale = true;
         self.fleet_changed = true;
         self.freed.insert(index);
@@ -130,12 +135,16 @@ impl Engine {
         self.dirty.extend(self.systems.iter().copied());
     }
 
-    fn observe_heartbeat(&mut self, beat: &Heartbeat) {
+    fn observe_heartbeat(&mut self, beat: &Heartbeat, now: Timestamp) {
+        if let Some(bid) = &beat.bid {
+            self.observe_bid(&beat.node, beat.epoch, bid, now);
+        }
         let Some(node) = self.node_names.get(&beat.node) else { return };
         let state = &mut self.nodes[at(*node)];
         if state.record.is_none() || beat.epoch < state.epoch() {
             return;
         }
+        state.battery = Some(beat.battery);
         let before = state.seat.live_free();
         state.seat.used = Some(beat.used);
         let after = state.seat.live_free();
@@ -206,6 +215,7 @@ fn tags(spec: &Workload) -> Vec<String> {
     if rules.strategy == Strategy::Sticky && !rules.sticky_key.is_empty() {
         tags.push(sticky_tag(&rules.sticky_key));
     }
+    tags.extend(image::tag(spec));
     tags.sort();
     tags.dedup();
     tags

@@ -1,5 +1,7 @@
 //! The few operations that change what occupies a node, and the counts that follow from them.
 
+use std::collections::BTreeMap;
+
 use crate::instance::{Desired, Observed};
 
 use super::Engine;
@@ -23,6 +25,7 @@ impl Engine {
         for grant in &instance.ports {
             node.ports.take(grant.first, grant.count);
         }
+        self.fields.changed(instance.node);
         self.works[at(instance.work)].slots.insert((instance.slot, index));
         self.ids.insert(instance.id, index);
         self.newest = self.newest.max(Some((instance.id, instance.node)));
@@ -60,6 +63,7 @@ impl Engine {
         for grant in &ports {
             state.ports.free(grant.first);
         }
+        self.fields.changed(node);
         self.works[at(work)].slots.remove(&(slot, index));
         self.free.push(index);
         self.freed.insert(node);
@@ -91,6 +95,9 @@ impl Engine {
             (true, false) => seat.pending = seat.pending.plus(ask),
             (true, true) | (false, false) => {}
         }
+        if before != after {
+            self.fields.changed(instance.node);
+        }
         let work = &mut self.works[at(instance.work)];
         match (was, is) {
             (false, true) => work.ready += 1,
@@ -114,15 +121,23 @@ impl Engine {
         match (before == Desired::Keep, desired == Desired::Keep) {
             (false, true) => {
                 self.nodes[at(node)].kept += 1;
+                self.closed_or_open(node);
                 self.tally(work, node, Tally::Less);
             }
             (true, false) => {
+                self.closed_or_open(node);
                 self.nodes[at(node)].kept -= 1;
                 self.tally(work, node, Tally::More);
                 self.reopen(node);
             }
             (true, true) | (false, false) => {}
         }
+    }
+
+    /// What a node keeps may close it: fields whose columns go by open nodes are worth nothing now.
+    fn closed_or_open(&mut self, node: u32) {
+        self.fields.changed(node);
+        self.fields.forget();
     }
 
     /// Once all that a node kept is settled it takes work again.
@@ -137,7 +152,10 @@ impl Engine {
     /// for a lost node do not count.
     fn tally(&mut self, work: u32, node: u32, change: Tally) {
         for tag in &self.works[at(work)].tags {
-            let nodes = self.tallies.entry(tag.clone()).or_default();
+            if !self.tallies.contains_key(tag) {
+                self.tallies.insert(tag.clone(), BTreeMap::new());
+            }
+            let nodes = self.tallies.get_mut(tag).expect("just put there");
             let count = nodes.entry(node).or_insert(0);
             match change {
                 Tally::More => *count += 1,
@@ -145,6 +163,9 @@ impl Engine {
             }
             if *count == 0 {
                 nodes.remove(&node);
+            }
+            if nodes.is_empty() {
+                self.tallies.remove(tag);
             }
         }
     }

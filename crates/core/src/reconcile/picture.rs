@@ -10,7 +10,7 @@ use crate::id::{
     Epoch, Generation, InstanceId, NodeName, Revision, SpecHash, Term, Version, WorkloadKey,
 };
 use crate::instance::{Desired, Observed, PortGrant, Report};
-use crate::node::{Admin, Liveness, Node};
+use crate::node::{Admin, Bid, Liveness, Node};
 use crate::placement::{Request, Seat};
 use crate::ports::PortTable;
 use crate::resources::Resources;
@@ -72,6 +72,10 @@ pub(super) struct NodeState {
     /// The lease under which it runs fenced instances is gone.
     pub unleased: Option<Unleased>,
     pub seat: Seat,
+    /// Its standing bid, and when it came.
+    pub bid: Option<(Bid, Timestamp)>,
+    /// Whether its last beat said that it runs on battery.
+    pub battery: Option<bool>,
     pub ports: PortTable,
     pub entries: BTreeSet<u32>,
     /// How many of them say `keep`: it gets no new work before their fate is settled.
@@ -94,6 +98,8 @@ impl NodeState {
             gone: false,
             unleased: None,
             seat: Seat::default(),
+            bid: None,
+            battery: None,
             ports: PortTable::new((0, 0)),
             entries: BTreeSet::new(),
             kept: 0,
@@ -116,6 +122,12 @@ impl NodeState {
 
     pub fn epoch(&self) -> Epoch {
         self.record.as_ref().map_or(Epoch(0), |node| node.epoch)
+    }
+
+    /// It runs on battery, by its last beat or by what it said when it joined.
+    pub fn on_battery(&self) -> bool {
+        let joined = || self.record.as_ref().is_some_and(|node| node.facts.battery);
+        self.battery.unwrap_or_else(joined)
     }
 
     /// It can be told to stop things and would say so.

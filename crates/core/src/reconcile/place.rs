@@ -43,15 +43,12 @@ impl Engine {
         let mut misses = Misses::default();
         if let Some(slot) = pass.nowhere {
             let field = self.field(pass.work, &pass.head, turn.now, Bounds::default());
-            (misses.reasons, misses.stuck) = (Some(self.reasons(&field)), vec![slot]);
+            (misses.reasons, misses.stuck) =
+                (Some(self.reasons(&field, Bounds::default())), vec![slot]);
         }
-        let (bound, plain): (Vec<Want>, Vec<Want>) =
-            wants.into_iter().partition(|want| want.to.is_some() || want.not.is_some());
-        for want in bound {
-            let bounds = Bounds { to: want.to, not: want.not };
-            self.place_all(pass, bounds, vec![want], (&mut misses, turn));
-        }
-        self.place_all(pass, Bounds::default(), plain, (&mut misses, turn));
+        // Those that may not go anywhere come first.
+        wants.sort_by_key(|want| want.to.is_none() && want.not.is_none());
+        self.place_all(pass, wants, (&mut misses, turn));
         self.note_misses(pass, misses, turn);
     }
 
@@ -75,29 +72,64 @@ impl Engine {
     fn place_all(
         &mut self,
         pass: &mut Pass,
-        bounds: Bounds,
         wants: Vec<Want>,
         (misses, turn): (&mut Misses, &mut Turn),
     ) {
         if wants.is_empty() {
             return;
         }
-        let mut field = self.field(pass.work, &pass.head, turn.now, bounds);
+        let mut stand = self.stand(pass, turn.now);
         for want in wants {
             if turn.left == 0 {
                 self.dirty.insert(pass.work);
-                return;
+                break;
             }
-            let Some(best) = field.best() else {
-                misses.reasons.get_or_insert_with(|| self.reasons(&field));
+            let bounds = Bounds { to: want.to, not: want.not };
+            let Some(best) = self.best(&mut stand.field, bounds) else {
+                misses.reasons.get_or_insert_with(|| self.reasons(&stand.field, bounds));
                 self.miss(pass, want, misses, turn);
                 continue;
             };
-            let node = field.stalls()[best].node;
-            let score = field.score(best);
+            #[cfg(test)]
+            self.must_be_best(pass, bounds, best, turn.now);
+            let node = stand.field.stalls()[best].node;
+            let score = stand.field.score(best);
+            let moves = self.draws_near(pass, &stand, best);
             self.place_one(pass, want, (node, score), turn);
-            let state = &self.nodes[at(node)];
-            field.placed(best, &state.seat, &state.ports);
+            if moves {
+                stand = self.stand(pass, turn.now);
+            } else {
+                self.note_placed(pass, best, &mut stand, turn.now);
+            }
+        }
+        self.leave(stand);
+    }
+
+    /// The best node of the field within these bounds.
+    fn best(&self, field: &mut Field, bounds: Bounds) -> Option<usize> {
+        let place = |node: u32| at(self.places[at(node)]);
+        match bounds {
+            Bounds { to: Some(to), not } => {
+                let place = place(to);
+                let fits = not != Some(to) && field.reasons(place).is_empty();
+                fits.then_some(place)
+            }
+            Bounds { to: None, not: Some(not) } => field.best_but(place(not)),
+            Bounds { to: None, not: None } => field.best(),
+        }
+    }
+
+    /// What a field that is made for this placement alone says, by looking at every node. Not for
+    /// `random`, which goes on drawing where a new field would begin, and `round_robin`, of whose
+    /// turns a new field knows the last one only.
+    #[cfg(test)]
+    fn must_be_best(&self, pass: &Pass, bounds: Bounds, best: usize, now: Timestamp) {
+        use crate::workload::Strategy;
+        let rules = &pass.head.spec.placement;
+        if !matches!(rules.strategy, Strategy::Random | Strategy::RoundRobin) {
+            let field = self.field(pass.work, &pass.head, now, bounds);
+            let name = &pass.head.spec.name;
+            assert_eq!(Some(best), field.best_plain(), "{name}: {rules:?} {bounds:?}");
         }
     }
 
@@ -234,10 +266,11 @@ impl Engine {
     }
 
     /// What each node of the field says, counted and by name.
-    pub(super) fn reasons(&self, field: &Field) -> Unplaced {
+    pub(super) fn reasons(&self, field: &Field, bounds: Bounds) -> Unplaced {
         let mut unplaced = Unplaced::default();
         for (index, stall) in field.stalls().iter().enumerate() {
-            let reasons = field.reasons(index);
+            let mut reasons = field.reasons(index);
+            reasons.add_if(Reason::Pin, || !bounds.have(stall.node));
             reasons.tally(&mut unplaced.reasons);
             if unplaced.nodes.len() < NAMED {
                 let name = self.nodes[at(stall.node)].name.clone();

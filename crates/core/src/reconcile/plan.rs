@@ -67,6 +67,7 @@ impl Engine {
         let left = self.settings.batch.max(1);
         let mut turn = Turn { now, plan: Plan::default(), left, brake: false };
         self.sort_nodes();
+        self.fields.begin();
         self.due(now);
         self.brake(&mut turn);
         self.obey(&mut turn);
@@ -88,6 +89,7 @@ impl Engine {
         self.wake_waiting();
         self.wake_blocked(now);
         self.follow_orders(&mut turn);
+        self.fields.end();
         turn.plan.more = !self.dirty.is_empty();
         turn.plan
     }
@@ -102,9 +104,14 @@ impl Engine {
         works
     }
 
-    fn sort_nodes(&mut self) {
+    pub(super) fn sort_nodes(&mut self) {
         if self.order.is_empty() {
             self.order = self.node_names.values().copied().collect();
+            self.places = vec![0; self.nodes.len()];
+            for (place, node) in self.order.iter().enumerate() {
+                self.places[at(*node)] = super::picture::index(place);
+            }
+            self.columns.clear();
         }
     }
 

@@ -1,15 +1,13 @@
 //! The pool as one workload sees it: which nodes are closed to it, and what it counts on each.
 
-use std::collections::BTreeMap;
-
-use crate::constraint::attribute;
 use crate::head::Head;
+use crate::id::InstanceId;
 use crate::instance::Desired;
 use crate::node::Node;
-use crate::placement::dimension::{Dimension, NO_VALUE, Rule, Value, wanted};
-use crate::placement::field::{Field, Layout, Stall, Uses};
+use crate::placement::dimension::{Dimension, Value};
+use crate::placement::field::{Company, Field, Layout, Stall, Uses};
 use crate::placement::score::{ONE, Turnstile, Yardstick, seed};
-use crate::placement::{Reason, Reasons, Request, closed, doors, room};
+use crate::placement::{Reason, Reasons, Request, closed, doors, image, room};
 use crate::time::Timestamp;
 use crate::workload::{Mode, Scope, Strategy};
 
@@ -17,6 +15,11 @@ use super::Engine;
 use super::observe::{group_tag, sticky_tag};
 use super::picture::{at, index};
 use super::plan::Pass;
+
+mod bids;
+mod columns;
+
+pub(super) use columns::Column;
 
 /// Where an instance may be placed, beside what its workload says.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,60 +30,67 @@ pub(super) struct Bounds {
     pub not: Option<u32>,
 }
 
-/// How many instances each node carries of one workload, by node.
-struct Own {
-    running: Vec<u32>,
-    /// With those that were told to stop and have not ended.
-    occupying: Vec<u32>,
+impl Bounds {
+    /// Whether this node is one of them.
+    pub fn have(self, node: u32) -> bool {
+        self.to.is_none_or(|to| to == node) && self.not != Some(node)
+    }
 }
 
-/// One attribute of all nodes: each node's value, in the order of names.
-struct Column {
-    of: Vec<Value>,
-    names: Vec<String>,
+/// How many instances each node carries of one workload, by node.
+pub(super) struct Own {
+    pub running: Vec<u32>,
+    /// With those that were told to stop and have not ended.
+    pub occupying: Vec<u32>,
 }
 
 impl Engine {
     /// All nodes as this workload sees them now.
     pub(super) fn field(&self, work: u32, head: &Head, now: Timestamp, bounds: Bounds) -> Field {
+        let Some(request) = &self.works[at(work)].request else {
+            return Field::new(self.layout(head, Vec::new()));
+        };
         let own = self.own(work);
-        let closed: Vec<Reasons> = self.closings(work, head, now, bounds);
+        let closed: Vec<Reasons> = self.closings(work, (head, request), now, bounds);
         let (dimensions, columns) = self.dimensions(head, &own, &closed);
-        let layout = self.layout(work, head, dimensions);
-        let aside = on_node(head, Mode::Soft);
-        let apart = on_node(head, Mode::Hard);
         let near = self.near(head, Mode::Soft);
-        let mut field = Field::new(layout);
+        let bids = self.prices(head, now);
+        let mut field = Field::new(self.layout(head, dimensions));
+        let company = self.company_of(head, request);
         let cursor = self.cursor();
+        let mut values: Vec<Value> = Vec::new();
         for (place, node) in self.order.iter().copied().enumerate() {
             let state = &self.nodes[at(node)];
+            let turn = Turnstile {
+                due: self.due_in(place, cursor),
+                rank: u64::from(index(place)),
+                bid: bids.as_ref().map_or(0, |bids| bids[place]),
+                ..Turnstile::default()
+            };
             let stall = Stall {
                 node,
-                closed: closed[place],
-                prefer: state.record.as_ref().map_or(0, |record| prefer(head, record)),
+                prefer: state.record.as_ref().map_or(0, |record| prefer(request, record)),
                 affinity: near.as_ref().map_or(0, |near| near[place]),
+                battery: state.on_battery(),
+                company: Company { closed: closed[place], ..company(node) },
                 own: own.running[at(node)],
-                apart: self.members(&apart, node),
-                aside: self.members(&aside, node),
-                turn: self.turnstile(head, place, node, cursor),
+                turn,
                 ..Stall::default()
             };
-            let values = columns.iter().map(|column| column.of[place]).collect();
-            field.add(stall, &state.seat, &state.ports, values);
+            values.clear();
+            values.extend(columns.iter().map(|column| column.of[place]));
+            field.add(stall, &state.seat, &state.ports, &values);
         }
         field.open();
         field
     }
 
-    fn layout(&self, work: u32, head: &Head, dimensions: Vec<Dimension>) -> Layout {
+    fn layout(&self, head: &Head, dimensions: Vec<Dimension>) -> Layout {
         let rules = &head.spec.placement;
         let nodes = u64::from(index(self.order.len()));
         let most = self.nodes.iter().map(|node| node.seat.max_instances).max().unwrap_or(1);
-        let key = seed(self.newest.map_or(crate::id::InstanceId::from_bits(0), |(id, _)| id));
-        let asides = rules.anti_affinity.iter().filter(|rule| rule.mode == Mode::Soft);
-        let far = asides.clone().filter(|rule| rule.scope != Scope::Node).count();
-        let near = usize::from(asides.clone().any(|rule| rule.scope == Scope::Node));
-        let counted = |mode| index(on_node(head, mode).len());
+        let memory = self.nodes.iter().map(|node| node.seat.usable().memory.0).max().unwrap_or(0);
+        let key = seed(self.newest.map_or(InstanceId::from_bits(0), |(id, _)| id));
         Layout {
             by: Yardstick {
                 strategy: rules.strategy,
@@ -88,45 +98,46 @@ impl Engine {
                 most: u64::from(most),
                 nodes,
                 seed: key,
+                memory,
+                terms: self.settings.terms.with(&rules.weights),
             },
             ask: head.spec.ask(),
             ports: head.spec.ports.clone(),
             count: head.spec.count.max(1),
-            uses: Uses {
-                prefer: !rules.prefer.is_empty(),
-                affinity: rules.affinity.iter().any(|rule| rule.mode == Mode::Soft),
-                aside: u64::from(index(far + near)),
-                apart_on_node: counted(Mode::Hard),
-                aside_on_node: counted(Mode::Soft),
-                own: self.keeps_own_apart(work, head),
-            },
+            uses: self.uses(head),
             dimensions,
         }
     }
 
-    /// The own-workload term counts where the strategy does not already say where the next goes.
-    fn keeps_own_apart(&self, _work: u32, head: &Head) -> bool {
-        let spreads = match head.spec.placement.strategy {
-            Strategy::Weighted | Strategy::Sticky | Strategy::Auction => true,
-            Strategy::Binpack
-            | Strategy::LeastLoaded
-            | Strategy::LeastInstances
-            | Strategy::RoundRobin
-            | Strategy::FirstFit
-            | Strategy::Random => false,
-        };
-        spreads && head.spec.count > 1
+    fn uses(&self, head: &Head) -> Uses {
+        let rules = &head.spec.placement;
+        let asides = rules.anti_affinity.iter().filter(|rule| rule.mode == Mode::Soft);
+        let far = asides.clone().filter(|rule| rule.scope != Scope::Node).count();
+        let near = usize::from(asides.clone().any(|rule| rule.scope == Scope::Node));
+        let counted = |mode| index(on_node(head, mode).len());
+        let weighs = weighs(rules.strategy);
+        Uses {
+            prefer: !rules.prefer.is_empty(),
+            affinity: rules.affinity.iter().any(|rule| rule.mode == Mode::Soft),
+            aside: u64::from(index(far + near)),
+            apart_on_node: counted(Mode::Hard),
+            aside_on_node: counted(Mode::Soft),
+            own: weighs == Weighs::All && head.spec.count > 1,
+            image: weighs != Weighs::Nothing && image::tag(&head.spec).is_some(),
+            power: weighs != Weighs::Nothing && self.nodes.iter().any(|node| node.on_battery()),
+        }
     }
 
     fn weights(&self, head: &Head) -> [u64; 4] {
         let own = &head.spec.placement.weights;
-        if own.is_empty() {
+        let names = ["cpu", "memory", "disk", "network"];
+        if !names.iter().any(|name| own.contains_key(*name)) {
             return self.settings.weights.map(u64::from);
         }
-        ["cpu", "memory", "disk", "network"].map(|name| own.get(name).copied().map_or(0, u64::from))
+        names.map(|name| own.get(name).copied().map_or(0, u64::from))
     }
 
-    fn own(&self, work: u32) -> Own {
+    pub(super) fn own(&self, work: u32) -> Own {
         let mut own =
             Own { running: vec![0; self.nodes.len()], occupying: vec![0; self.nodes.len()] };
         for (_, instance) in &self.works[at(work)].slots {
@@ -144,34 +155,39 @@ impl Engine {
     }
 
     /// Why each node is closed to the workload whatever room it has, in the order of names.
-    fn closings(&self, work: u32, head: &Head, now: Timestamp, bounds: Bounds) -> Vec<Reasons> {
-        let Some(request) = &self.works[at(work)].request else { return Vec::new() };
+    fn closings(
+        &self,
+        work: u32,
+        (head, request): (&Head, &Request),
+        now: Timestamp,
+        bounds: Bounds,
+    ) -> Vec<Reasons> {
         let near = self.near(head, Mode::Hard);
         let close = |(place, node): (usize, &u32)| {
-            let mut reasons = self.closed_to(request, *node);
-            let elsewhere = bounds.to.is_some_and(|to| to != *node);
-            reasons.add_if(Reason::Pin, || elsewhere || bounds.not == Some(*node));
+            let mut reasons = self.closed_to(request, *node, now);
+            reasons.add_if(Reason::Pin, || !bounds.have(*node));
             reasons.add_if(Reason::Require, || near.as_ref().is_some_and(|near| near[place] < ONE));
             reasons
         };
         let mut closings: Vec<Reasons> = self.order.iter().enumerate().map(close).collect();
         for one in &self.works[at(work)].progress.excluded {
-            let place =
-                self.order.binary_search_by_key(&&one.node, |node| &self.nodes[at(*node)].name);
-            if let (Ok(place), true) = (place, one.until > now) {
-                closings[place].add(one.reason);
+            let place = self.node_names.get(&one.node).map(|node| self.places[at(*node)]);
+            if let (Some(place), true) = (place, one.until > now) {
+                closings[at(place)].add(one.reason);
             }
         }
         closings
     }
 
-    pub(super) fn closed_to(&self, request: &Request, node: u32) -> Reasons {
+    /// What the node is rules it out, or what it said of itself.
+    pub(super) fn closed_to(&self, request: &Request, node: u32, now: Timestamp) -> Reasons {
         let state = &self.nodes[at(node)];
         match &state.record {
             Some(record) if !state.gone => {
                 let mut reasons = closed(record, request);
                 // What it kept while it was lost is settled before it is given anything new.
                 reasons.add_if(Reason::Liveness, || state.kept > 0);
+                reasons.add_if(Reason::Declined, || self.refused(request, node, now).is_some());
                 reasons
             }
             Some(_) | None => Reasons::from(Reason::Liveness),
@@ -192,7 +208,7 @@ impl Engine {
         let passed_over = excluded.iter().any(|one| one.node == state.name && one.until > now);
         let apart = on_node(head, Mode::Hard);
         !passed_over
-            && self.closed_to(request, node).is_empty()
+            && self.closed_to(request, node, now).is_empty()
             && room(&state.seat, request.ask).is_empty()
             && doors(&state.ports, &request.ports).is_empty()
             && (apart.is_empty() || self.members(&apart, node) == 0)
@@ -209,133 +225,77 @@ impl Engine {
         counts.filter_map(|nodes| nodes.get(&node)).sum()
     }
 
-    fn turnstile(&self, head: &Head, place: usize, node: u32, cursor: usize) -> Turnstile {
-        let nodes = self.order.len();
-        let sticky = &head.spec.placement.sticky_key;
-        let tally = self.tallies.get(&sticky_tag(sticky)).filter(|_| !sticky.is_empty());
-        Turnstile {
-            due: u64::from(index((place + nodes - cursor) % nodes.max(1))),
-            sticky: tally.is_some_and(|nodes| nodes.contains_key(&node)),
-            rank: u64::from(index(place)),
-            picks: 0,
+    /// What others' placements make of a node for this workload; `closed` is left empty.
+    fn company_of<'a>(
+        &'a self,
+        head: &Head,
+        request: &'a Request,
+    ) -> impl Fn(u32) -> Company + use<'a> {
+        let tallies = |mode| -> Vec<_> {
+            on_node(head, mode).iter().filter_map(|tag| self.tallies.get(tag)).collect()
+        };
+        let (apart, aside) = (tallies(Mode::Hard), tallies(Mode::Soft));
+        let key = &head.spec.placement.sticky_key;
+        let sticky = self.tallies.get(&sticky_tag(key)).filter(|_| !key.is_empty());
+        let image = request.image.as_ref().and_then(|tag| self.tallies.get(tag));
+        let sum = |tallies: &Vec<&std::collections::BTreeMap<u32, u32>>, node: u32| {
+            tallies.iter().filter_map(|nodes| nodes.get(&node)).sum()
+        };
+        move |node| Company {
+            closed: Reasons::NONE,
+            apart: sum(&apart, node),
+            aside: sum(&aside, node),
+            sticky: sticky.is_some_and(|nodes| nodes.contains_key(&node)),
+            image: image.is_some_and(|nodes| nodes.contains_key(&node)),
         }
+    }
+
+    /// What others' placements make of one node, in a field without exclusions and affinity.
+    pub(super) fn company(
+        &self,
+        head: &Head,
+        request: &Request,
+        node: u32,
+        now: Timestamp,
+    ) -> Company {
+        let closed = self.closed_to(request, node, now);
+        Company { closed, ..self.company_of(head, request)(node) }
+    }
+
+    /// How many nodes come before this one, from where `round_robin` goes on.
+    fn due_in(&self, place: usize, cursor: usize) -> u64 {
+        let nodes = self.order.len();
+        u64::from(index((place + nodes - cursor) % nodes.max(1)))
     }
 
     /// The place after the node that was used last.
     fn cursor(&self) -> usize {
         let Some((_, last)) = self.newest else { return 0 };
-        let name = &self.nodes[at(last)].name;
-        let place = self.order.binary_search_by_key(&name, |node| &self.nodes[at(*node)].name);
-        place.map_or(0, |place| (place + 1) % self.order.len().max(1))
+        (at(self.places[at(last)]) + 1) % self.order.len().max(1)
     }
+}
 
-    /// How near each node is to the workloads of the affinity rules of this mode: [`ONE`] where
-    /// all are in scope. `None` without such rules.
-    fn near(&self, head: &Head, mode: Mode) -> Option<Vec<u64>> {
-        let rules: Vec<_> =
-            head.spec.placement.affinity.iter().filter(|rule| rule.mode == mode).collect();
-        let mut sums = vec![0u64; self.order.len()];
-        for rule in &rules {
-            let key =
-                crate::id::WorkloadKey::new(head.spec.namespace.clone(), rule.workload.clone());
-            let column = self.column(scope_name(rule.scope), &[]);
-            let mut there = vec![false; column.names.len()];
-            let target = self.work_keys.get(&key).map(|work| self.own(*work).running);
-            let alone = key == head.key() && target.iter().flatten().all(|count| *count == 0);
-            for (place, node) in self.order.iter().enumerate() {
-                let has = target.as_ref().is_some_and(|target| target[at(*node)] > 0);
-                there[at(column.of[place])] |= has || alone;
-            }
-            for (sum, value) in sums.iter_mut().zip(&column.of) {
-                *sum += if there[at(*value)] { ONE } else { 0 };
-            }
-        }
-        let count = u64::from(index(rules.len()));
-        sums.iter_mut().for_each(|sum| *sum /= count.max(1));
-        (!rules.is_empty()).then_some(sums)
-    }
+/// Which soft terms a strategy leaves room for beside what it says itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weighs {
+    /// All.
+    All,
+    /// All but that instances of one workload keep apart.
+    NotOwn,
+    /// None that the workload does not name: the strategy says exactly which node is next.
+    Nothing,
+}
 
-    /// Each node's value of an attribute. With `open`, only nodes that are open add values, and
-    /// those that lack the attribute have none; without, lacking it is a value too.
-    fn column(&self, name: &str, open: &[Reasons]) -> Column {
-        let mut known: BTreeMap<String, Value> = BTreeMap::new();
-        let mut texts: Vec<Option<String>> = Vec::with_capacity(self.order.len());
-        let mut names = Vec::new();
-        for (place, node) in self.order.iter().enumerate() {
-            let text = self.value(name, *node);
-            let lacks = text.as_ref().is_none_or(String::is_empty);
-            let text = if open.is_empty() { Some(text.unwrap_or_default()) } else { text };
-            let counts = open.is_empty() || (open[place].is_empty() && !lacks);
-            if let (true, Some(text)) = (counts, &text) {
-                known.entry(text.clone()).or_insert_with(|| {
-                    names.push(text.clone());
-                    index(names.len() - 1)
-                });
-            }
-            texts.push(text);
-        }
-        let value = |text: &Option<String>| {
-            text.as_ref().and_then(|text| known.get(text)).copied().unwrap_or(NO_VALUE)
-        };
-        Column { of: texts.iter().map(value).collect(), names }
-    }
-
-    fn value(&self, name: &str, node: u32) -> Option<String> {
-        let state = &self.nodes[at(node)];
-        let record = state.record.as_ref()?;
-        let value = attribute(record, name).map(|value| value.into_owned());
-        if name == "node.hardware" {
-            let node = || format!("\u{0}{}", state.name);
-            return Some(value.filter(|value| !value.is_empty()).unwrap_or_else(node));
-        }
-        value
-    }
-
-    fn dimensions(
-        &self,
-        head: &Head,
-        own: &Own,
-        closed: &[Reasons],
-    ) -> (Vec<Dimension>, Vec<Column>) {
-        let rules = &head.spec.placement;
-        let mut all = (Vec::new(), Vec::new());
-        let mut push = |rule: Rule, column: Column, per_node: &[u32]| {
-            let have = self.counts(&column, per_node);
-            all.0.push(Dimension::new(rule, have));
-            all.1.push(column);
-        };
-        if rules.zone_redundancy {
-            push(Rule::EveryValue, self.column("node.zone", &[]), &own.running);
-        }
-        for spread in rules.spread.iter() {
-            let column = self.column(&spread.attribute, closed);
-            let targets: Vec<Option<u32>> =
-                column.names.iter().map(|name| spread.targets.get(name).copied()).collect();
-            let wanted = wanted(head.spec.count, &targets);
-            let weight = i64::from(spread.weight.clamp(1, 100));
-            push(Rule::Spread { weight, wanted }, column, &own.running);
-        }
-        for (name, limit) in &rules.max_per {
-            push(Rule::MaxPer(u64::from(*limit)), self.column(name, &[]), &own.occupying);
-        }
-        for rule in rules.anti_affinity.iter().filter(|rule| rule.scope != Scope::Node) {
-            let tag = [group_tag(&rule.group)];
-            let members: Vec<u32> =
-                (0..index(self.nodes.len())).map(|node| self.members(&tag, node)).collect();
-            let kind = if rule.mode == Mode::Hard { Rule::Apart } else { Rule::Aside };
-            push(kind, self.column(scope_name(rule.scope), &[]), &members);
-        }
-        all
-    }
-
-    fn counts(&self, column: &Column, per_node: &[u32]) -> Vec<u64> {
-        let mut counts = vec![0; column.names.len()];
-        for (node, value) in self.order.iter().zip(&column.of) {
-            if *value != NO_VALUE {
-                counts[at(*value)] += u64::from(per_node[at(*node)]);
-            }
-        }
-        counts
+fn weighs(strategy: Strategy) -> Weighs {
+    match strategy {
+        Strategy::Weighted | Strategy::Sticky => Weighs::All,
+        Strategy::Binpack => Weighs::NotOwn,
+        Strategy::LeastLoaded
+        | Strategy::LeastInstances
+        | Strategy::RoundRobin
+        | Strategy::FirstFit
+        | Strategy::Random
+        | Strategy::Auction => Weighs::Nothing,
     }
 }
 
@@ -348,23 +308,15 @@ fn on_node(head: &Head, mode: Mode) -> Vec<String> {
         .collect()
 }
 
-fn scope_name(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Node => "node.name",
-        Scope::Hardware => "node.hardware",
-        Scope::Zone => "node.zone",
-    }
-}
-
 /// 5,000 + 5,000 × Σ matching weights / Σ |weights|, in units of [`ONE`].
-fn prefer(head: &Head, node: &Node) -> u64 {
-    let wishes = &head.spec.placement.prefer;
+fn prefer(request: &Request, node: &Node) -> u64 {
+    let wishes = &request.wishes;
+    if wishes.is_empty() {
+        return 0;
+    }
     let all: i64 = wishes.iter().map(|wish| i64::from(wish.weight.abs())).sum();
-    let matching: i64 = wishes
-        .iter()
-        .filter(|wish| attribute(node, &wish.attribute).is_some_and(|value| value == wish.value))
-        .map(|wish| i64::from(wish.weight))
-        .sum();
+    let matching = wishes.iter().filter(|wish| wish.holds(node));
+    let matching: i64 = matching.map(|wish| i64::from(wish.weight)).sum();
     let half = i64::try_from(ONE / 2).expect("small");
     let term = half + half * matching / all.max(1);
     u64::try_from(term).unwrap_or(0)

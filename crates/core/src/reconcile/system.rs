@@ -21,7 +21,7 @@ impl Engine {
         }
         let field = self.field(pass.work, &pass.head, turn.now, Bounds::default());
         let nodes: Vec<(u32, Reasons)> =
-            field.stalls().iter().map(|stall| (stall.node, stall.closed)).collect();
+            field.stalls().iter().map(|stall| (stall.node, stall.company.closed)).collect();
         for (node, closed) in nodes {
             match groups.remove(&node) {
                 Some(mut group) => {
@@ -72,7 +72,7 @@ impl Engine {
             .filter(|unit| unit.hold == Hold::Missing)
             .filter_map(|unit| unit.node)
             .collect();
-        let field = self.field(pass.work, &pass.head, turn.now, Bounds::default());
+        let mut field = self.field(pass.work, &pass.head, turn.now, Bounds::default());
         let places: BTreeMap<u32, usize> =
             field.stalls().iter().enumerate().map(|(place, stall)| (stall.node, place)).collect();
         let mut slots = self.free_slots(pass.work);
@@ -87,6 +87,8 @@ impl Engine {
             if reasons.is_empty() {
                 let want = Want { slot, replaces: None, why: Why::None, to: Some(node), not: None };
                 self.place_one(pass, want, (node, field.score(places[&node])), turn);
+                let state = &self.nodes[at(node)];
+                field.placed(places[&node], &state.seat, &state.ports);
             } else {
                 let mut one = Unplaced {
                     slots: (crate::id::Slot(slot), crate::id::Slot(slot)),

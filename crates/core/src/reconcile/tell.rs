@@ -32,7 +32,7 @@ impl Engine {
         let mut nodes = BTreeMap::new();
         for (place, stall) in field.stalls().iter().enumerate() {
             let state = &this.nodes[at(stall.node)];
-            nodes.insert(state.name.clone(), this.verdict(&field, place));
+            nodes.insert(state.name.clone(), this.verdict(work, &field, place, now));
         }
         let mut instances: Vec<Placed> = this.works[at(work)]
             .slots
@@ -51,14 +51,18 @@ impl Engine {
             return self;
         }
         let copy = copy.insert(self.clone());
-        copy.order = copy.node_names.values().copied().collect();
+        copy.sort_nodes();
         copy
     }
 
-    fn verdict(&self, field: &Field, place: usize) -> NodeVerdict {
+    fn verdict(&self, work: u32, field: &Field, place: usize, now: Timestamp) -> NodeVerdict {
         let reasons = field.reasons(place);
         if !reasons.is_empty() {
-            return NodeVerdict::Rejected { reasons: reasons.iter().collect() };
+            let node = field.stalls()[place].node;
+            let request = self.works[at(work)].request.as_ref();
+            let said = request.and_then(|request| self.refused(request, node, now));
+            let (reasons, said) = (reasons.iter().collect(), said.map(str::to_owned));
+            return NodeVerdict::Rejected { reasons, said };
         }
         let state = &self.nodes[at(field.stalls()[place].node)];
         let merit = field.merit(place, &state.seat);
@@ -103,6 +107,7 @@ impl Engine {
             free: state.seat.free(),
             instances,
             closed,
+            bid: state.bid.as_ref().map(|(bid, _)| bid.clone()),
             unplaced: self.refusals(index, now),
         })
     }

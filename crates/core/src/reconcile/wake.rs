@@ -65,17 +65,18 @@ impl Engine {
         let far = !rules.max_per.is_empty()
             || apart.clone().any(|rule| rule.mode == Mode::Hard && rule.scope != Scope::Node);
         let news = |node: &u32| {
-            self.open_to(head, request, *node, now) || self.reads_otherwise(state, request, *node)
+            self.open_to(head, request, *node, now)
+                || self.reads_otherwise(state, request, *node, now)
         };
         (far && left == Left::Something) || nodes.iter().any(news)
     }
 
     /// The node was offline or cordoned when the workload was told why it has no place, and is not
     /// any more: if there is another reason now, people should read that one.
-    fn reads_otherwise(&self, state: &Work, request: &Request, node: u32) -> bool {
+    fn reads_otherwise(&self, state: &Work, request: &Request, node: u32, now: Timestamp) -> bool {
         let told = state.progress.unplaced.first().or(state.stuck.as_ref());
         let named = told.and_then(|told| told.nodes.get(&self.nodes[at(node)].name));
-        let closed = self.closed_to(request, node);
+        let closed = self.closed_to(request, node, now);
         let passing = [Reason::Liveness, Reason::Admin];
         named.is_some_and(|named| {
             passing.iter().any(|reason| named.contains(reason) && !closed.has(*reason))

@@ -149,6 +149,8 @@ impl Executor {
             instances: u32::try_from(self.lives.len()).unwrap_or(u32::MAX),
             clock: now,
             server: String::new(),
+            bid: None,
+            battery: false,
         })
     }
 

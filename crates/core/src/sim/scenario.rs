@@ -220,6 +220,7 @@ impl NodeSpec {
             addresses: Vec::new(),
             ports: self.ports,
             version: String::new(),
+            battery: false,
         };
         Node {
             name: name.clone(),

@@ -3,9 +3,12 @@
 use super::invariant;
 use super::report::{MoveReport, PlaceReport, StopReport};
 use super::world::World;
+use crate::head::Head;
 use crate::id::{Namespace, NodeName, PoolName, WorkloadKey};
+use crate::node::Bid;
 use crate::reconcile::{Decision, Event, Plan, Revert};
 use crate::time::{Span, Timestamp};
+use crate::workload::Strategy;
 
 /// A loop that is not quiet after so many rounds at one instant never will be.
 const MOST_ROUNDS: u32 = 10_000;
@@ -64,6 +67,7 @@ impl World {
 
     /// Whether any leader had anything to write.
     pub(super) fn plan(&mut self) -> bool {
+        self.bid();
         let pools: Vec<PoolName> = self.engines.keys().cloned().collect();
         let mut any = false;
         for pool in pools {
@@ -74,6 +78,22 @@ impl World {
             self.commit(&pool, plan);
         }
         any
+    }
+
+    /// Where there are auctions every executor that is there bids: able, for nothing.
+    fn bid(&mut self) {
+        let auction = |head: &Head| head.spec.placement.strategy == Strategy::Auction;
+        if !self.registry.heads().any(auction) {
+            return;
+        }
+        let alive = self.executors.values().filter(|executor| executor.alive());
+        let bids = alive.map(|executor| {
+            let node = &executor.node;
+            Event::Bid(node.name.clone(), node.epoch, Bid::default())
+        });
+        for bid in bids.collect::<Vec<_>>() {
+            self.observe(&bid);
+        }
     }
 
     fn commit(&mut self, pool: &PoolName, plan: Plan) {

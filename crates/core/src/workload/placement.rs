@@ -187,8 +187,9 @@ impl<T> OneOrMany<T> {
 pub struct PlacementRules {
     /// How a node is chosen among those that fit.
     pub strategy: Strategy,
-    /// Weights of the `weighted` strategy in percent, by `cpu memory disk network`; the pool's if
-    /// empty.
+    /// Weights of the `weighted` strategy in percent, by `cpu memory disk network` (those not named
+    /// count nothing), and of the score's terms, by `base prefer affinity own_workload image power`;
+    /// the pool's where none is named.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub weights: BTreeMap<String, u32>,
     /// That node or nowhere; empty for any.

@@ -52,6 +52,7 @@ fn node() -> Node {
             addresses: Vec::new(),
             ports: (20000, 20100),
             version: String::new(),
+            battery: false,
         },
         drain_deadline: None,
         key: String::new(),

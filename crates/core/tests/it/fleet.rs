@@ -76,7 +76,10 @@ impl Fleet {
     }
 
     pub fn join(&mut self, line: &str) {
-        let node = node(line);
+        self.join_node(node(line));
+    }
+
+    pub fn join_node(&mut self, node: Node) {
         let executor = Executor {
             node: node.clone(),
             manifest: Manifest::default(),

@@ -5,8 +5,14 @@ use ostler_core::explain::NodeVerdict;
 
 use crate::fleet::Fleet;
 
+mod any;
+mod auction;
+mod image;
+mod ports;
+mod property;
 mod spread;
 mod strategy;
+mod trap;
 
 /// Puts one workload on these nodes: what each node carries then, or why nothing does.
 #[track_caller]
@@ -40,7 +46,10 @@ fn explain(fleet: &mut Fleet, want: Expect) {
                 let spread = spread.map_or(String::new(), |spread| format!(" spread {spread}"));
                 format!("{node}:{spread} {score} {terms:?}\n")
             }
-            NodeVerdict::Rejected { reasons } => format!("{node}: no, {reasons:?}\n"),
+            NodeVerdict::Rejected { reasons, said } => {
+                let said = said.map_or(String::new(), |said| format!(" ({said})"));
+                format!("{node}: no, {reasons:?}{said}\n")
+            }
         };
     }
     want.assert_eq(&said);
@@ -110,6 +119,8 @@ fn beat(node: &str, memory: &str) -> ostler_core::reconcile::Event {
         instances: 0,
         clock: ostler_core::time::Timestamp::from_millis(0),
         server: String::new(),
+        bid: None,
+        battery: false,
     })
 }
 

@@ -33,6 +33,9 @@ impl Host for Here<'_> {
         if spec.sections.sim.as_ref().is_some_and(|sim| sim.decline) {
             return Err("declined: the script says so".to_owned());
         }
+        if let Some(why) = self.shared.refusal(spec.driver) {
+            return Err(format!("declined: {why}"));
+        }
         later(life)?;
         self.can_guard(spec)?;
         let seat = Seat {

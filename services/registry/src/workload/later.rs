@@ -1,6 +1,6 @@
 //! What a specification may say and nothing obeys yet: refused rather than passed over in silence.
 
-use ostler_core::workload::{Recycle, Sleep, Strategy, Workload};
+use ostler_core::workload::{Recycle, Sleep, Workload};
 use ostler_schemas::problem::FieldError;
 
 /// Fields that come with a later version, each with that reason.
@@ -9,7 +9,6 @@ pub(super) fn not_yet(workload: &Workload) -> Vec<FieldError> {
         ("scale", !workload.scale.is_empty(), "copies on demand"),
         ("sleep", workload.sleep != Sleep::default(), "sleep"),
         ("recycle", workload.recycle != Recycle::default(), "recycle limits"),
-        ("placement.strategy", workload.placement.strategy == Strategy::Auction, "auctions"),
     ];
     let asked = asked.into_iter().filter(|(_, asked, _)| *asked);
     asked
@@ -40,6 +39,6 @@ mod tests {
             ["scale", "recycle"]
         );
         let text = r#","placement":{"strategy":"auction"}"#;
-        assert_eq!(fields(text), ["placement.strategy"]);
+        assert_eq!(fields(text), Vec::<String>::new());
     }
 }

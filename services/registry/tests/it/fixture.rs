@@ -133,6 +133,8 @@ impl Fleet {
             instances: 1,
             clock: Timestamp::from_millis(clock::wall_ms()),
             server: server.to_owned(),
+            bid: None,
+            battery: false,
         };
         let to = HeartbeatOf(node_name(node));
         // Beats are skipped while disconnected, never queued.
@@ -174,6 +176,7 @@ pub fn facts() -> Facts {
         addresses: vec!["127.0.0.1".to_owned()],
         ports: (20_000, 29_999),
         version: "0.1.0".to_owned(),
+        battery: false,
     }
 }
 

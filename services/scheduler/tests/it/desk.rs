@@ -190,6 +190,7 @@ fn node(number: u32) -> Node {
             addresses: Vec::new(),
             ports: (20_000, 29_999),
             version: String::new(),
+            battery: false,
         },
         drain_deadline: None,
         key: String::new(),

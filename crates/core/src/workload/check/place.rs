@@ -5,6 +5,7 @@ use crate::constraint::{self, Requirement};
 use crate::document::Path;
 use crate::feasible::Condition;
 use crate::id::NodeName;
+use crate::reconcile::Terms;
 use crate::workload::{PlacementRules, Spread, Strategy, Workload};
 
 const MOST_RULES: usize = 64;
@@ -66,12 +67,21 @@ fn counts(rules: &PlacementRules, found: &mut Found) {
 fn weights(rules: &PlacementRules, here: &Path, found: &mut Found) {
     for (resource, weight) in &rules.weights {
         let path = here.key("weights").key(resource.as_str());
-        if !RESOURCES.contains(&resource.as_str()) {
-            found.0.push(crate::document::unknown_key(&path, resource, &RESOURCES));
+        let known: Vec<&str> = RESOURCES.into_iter().chain(Terms::NAMES).collect();
+        if !known.contains(&resource.as_str()) {
+            found.0.push(crate::document::unknown_key(&path, resource, &known));
         }
         found.at_most(&path.to_string(), (*weight).into(), MOST_WEIGHT.into());
     }
-    if !rules.weights.is_empty() && rules.weights.values().all(|weight| *weight == 0) {
+    let named = |names: &[&str]| -> Vec<u32> {
+        names.iter().filter_map(|name| rules.weights.get(*name)).copied().collect()
+    };
+    let shares = named(&RESOURCES);
+    let terms = named(&Terms::NAMES);
+    let nothing = |weights: &[u32]| weights.iter().all(|weight| *weight == 0);
+    if (!shares.is_empty() && nothing(&shares))
+        || (terms.len() == Terms::NAMES.len() && nothing(&terms))
+    {
         found.push(&here.key("weights"), "all of them are 0");
     }
 }

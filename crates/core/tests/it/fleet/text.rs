@@ -55,6 +55,7 @@ fn plain(name: ostler_core::id::NodeName) -> Node {
             addresses: Vec::new(),
             ports: (20_000, 20_100),
             version: String::new(),
+            battery: false,
         },
         drain_deadline: None,
         key: String::new(),

@@ -211,9 +211,9 @@ fn weights_of_nothing() {
     lines(
         "placement.weights = { cpu = 0, mem = 0, disk = -1 }",
         expect![[r#"
-        line 3: `placement.weights`: all of them are 0
-        line 3: `placement.weights.disk`: expected a whole number from 0 to 4294967295, found `-1`
-        line 3: `placement.weights.mem`: unknown key `mem`; the nearest known key is `cpu`, of `cpu`, `memory`, `disk` and `network`"#]],
+            line 3: `placement.weights`: all of them are 0
+            line 3: `placement.weights.disk`: expected a whole number from 0 to 4294967295, found `-1`
+            line 3: `placement.weights.mem`: unknown key `mem`; the nearest known key is `cpu`, of `cpu`, `memory`, `disk`, `network`, `base`, `prefer`, `affinity`, `own_workload`, `image` and `power`"#]],
     );
 }
 
