@@ -72,6 +72,8 @@ pub enum Case {
     Spread,
     /// At most one on each node, where another workload has its own already.
     AntiAffinity,
+    /// Many workloads of one instance each.
+    Many,
     /// Why a workload that fits nowhere is blocked, node by node.
     Explain,
 }

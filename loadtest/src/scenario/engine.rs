@@ -35,7 +35,7 @@ pub fn measure(args: &Args) -> anyhow::Result<Report> {
     let placed = rounds.first().map_or(0, |round| round.placed);
     match args.case {
         Case::Explain => report.percentiles("explanation", &took, "ms"),
-        Case::Basic | Case::Empty | Case::Spread | Case::AntiAffinity => {
+        Case::Basic | Case::Empty | Case::Spread | Case::AntiAffinity | Case::Many => {
             let best = took.percentile(0.0).max(f64::MIN_POSITIVE);
             let typical = took.percentile(0.5).max(f64::MIN_POSITIVE);
             report.figure("placements per second, typical", count(placed) * 1000.0 / typical, "/s");
@@ -61,6 +61,7 @@ fn usual(args: &Args) -> u32 {
         Case::Basic => 50_000,
         Case::Empty => args.nodes.saturating_mul(100).min(1_000_000),
         Case::Spread => 500,
+        Case::Many => args.nodes,
         Case::AntiAffinity => args.nodes * 2 / 5,
         Case::Explain => 1,
     }
@@ -78,15 +79,19 @@ fn round(args: &Args, instances: u32) -> anyhow::Result<Round> {
     match args.case {
         Case::Basic => bench.fill("others", args.nodes * 10, "")?,
         Case::AntiAffinity => bench.fill("others", args.nodes / 5, APART)?,
-        Case::Empty | Case::Spread | Case::Explain => {}
+        Case::Empty | Case::Spread | Case::Explain | Case::Many => {}
     }
     let more = match args.case {
-        Case::Basic | Case::Empty => "",
+        Case::Basic | Case::Empty | Case::Many => "",
         Case::Spread => r#", "placement": {"spread": {"attribute": "node.labels.rack"}}"#,
         Case::AntiAffinity => APART,
         Case::Explain => r#", "placement": {"require": ["node.labels.rack == nowhere"]}"#,
     };
-    bench.put("web", instances, more)?;
+    if args.case == Case::Many {
+        (0..instances).try_for_each(|number| bench.put(&format!("web-{number:06}"), 1, more))?;
+    } else {
+        bench.put("web", instances, more)?;
+    }
     if args.case == Case::Explain {
         return bench.explain();
     }
