@@ -41,6 +41,9 @@ pub struct DockerSection {
     /// `name` or `name@version`: what `docker save` wrote, loaded where `image` is not there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact: Option<String>,
+    /// What the image is made for, such as `linux/arm64` or `arm64`: other nodes are passed over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
     /// When the image is fetched.
     pub pull: Pull,
     /// Arguments; the image's own if empty. `${NAME}` is replaced from the environment.

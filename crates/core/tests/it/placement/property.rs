@@ -110,8 +110,8 @@ fn hard_rules_hold(fleet: &Fleet) {
             let holds = text.parse::<Requirement>().expect("reads").holds(node(name));
             assert!(holds, "{name}: {text}");
         }
-        if let Some(platform) = spec.docker.as_ref().and_then(|docker| docker.get("platform")) {
-            assert_eq!((platform, facts.arch.as_str()), (&json!("linux/arm64"), "arm64"));
+        if let Some(platform) = spec.docker.as_ref().and_then(|docker| docker.platform.as_deref()) {
+            assert_eq!((platform, facts.arch.as_str()), ("linux/arm64", "arm64"));
         }
         for rule in rules.anti_affinity.iter().filter(|rule| rule.mode == Mode::Hard) {
             for (other, (there, peer)) in all.iter().enumerate() {
