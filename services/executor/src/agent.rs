@@ -201,7 +201,9 @@ impl Agent {
                 self.settle(work);
             }
             Message::Alone => self.settle(work),
-            Message::Pledged => self.settle(work),
+            Message::Pledged => {
+                self.with_roster(|roster, at| roster.pledged(at, &mut work.roster));
+            }
             Message::Specs(specs) => {
                 self.with_roster(|roster, at| roster.learn(specs, at, &mut work.roster));
             }

@@ -13,19 +13,22 @@ pub enum Leave {
     Never,
 }
 
-/// Lets a fenced instance start in the period that it belongs to, and only then.
-pub(super) fn gate(life: &mut Life, effects: &mut Vec<Effect>, at: Moment<'_>) {
+/// Lets a fenced instance start in the period that it belongs to, and only then. Whether it waits
+/// for the pledge.
+pub(super) fn gate(life: &mut Life, effects: &mut Vec<Effect>, at: Moment<'_>) -> bool {
     if !life.fenced() || !effects.contains(&Effect::Launch) {
-        return;
+        return false;
     }
-    let event = match at.host.leave(life.pledged) {
+    let leave = at.host.leave(life.pledged);
+    let event = match leave {
         Leave::Granted(period) => {
             life.pledged = Some(period);
-            return;
+            return false;
         }
         Leave::Later => Event::Unpledged,
         Leave::Never => Event::Lapsed,
     };
     effects.retain(|effect| *effect != Effect::Launch);
     effects.extend(life.react(event, at.now));
+    leave == Leave::Later
 }

@@ -77,6 +77,8 @@ pub struct Roster {
     occupied: u32,
     /// What is fenced and has not ended: it needs the node's pledge.
     fenced: BTreeSet<InstanceId>,
+    /// What waits for the pledge, and for nothing else.
+    unpledged: BTreeSet<InstanceId>,
     applied: Applied,
 }
 
@@ -169,7 +171,9 @@ impl Roster {
                 effects.extend(life.react(Event::Refused(why), at.now));
             }
         }
-        gate(life, &mut effects, at);
+        if gate(life, &mut effects, at) {
+            self.unpledged.insert(id);
+        }
         let (ask, is_there, deadline) = (life.order.ask, !life.ended(), life.deadline());
         self.note_fenced(id);
         match (was_there, is_there) {
@@ -286,6 +290,13 @@ impl Roster {
         let unsettled = unsettled.map(|life| (life.id, life.named)).collect::<Vec<_>>();
         for (id, named) in unsettled {
             self.feel(id, if named { Event::Settled } else { Event::Unnamed }, at, work);
+        }
+    }
+
+    /// The node's pledge stands: what waited for it, and for nothing else, goes on.
+    pub fn pledged(&mut self, at: Moment<'_>, work: &mut Work) {
+        for id in std::mem::take(&mut self.unpledged) {
+            self.feel(id, Event::Settled, at, work);
         }
     }
 

@@ -52,7 +52,7 @@ fn too_long_is_refused_before_it_is_read() {
     expect!["262174 bytes are too many: at most 262144"]
         .assert_eq(&from_toml(&text).expect_err("too long").to_string());
     let mut web = from_toml("name = 'web'\ndriver = 'sim'").expect("it is right");
-    web.hooks = [("before_start".to_owned(), "x".repeat(300_000).into())].into();
+    web.scale = [("on".to_owned(), "x".repeat(300_000).into())].into();
     assert_eq!(web.check().len(), 1);
 }
 
