@@ -19,7 +19,7 @@ main() {
     case ${1:-build} in
         build) c_compiler; rust ;;
         run) c_compiler; rust; nats_server ;;
-        test) c_compiler; rust; nats_server; sample_server; postgresql; nextest ;;
+        test) c_compiler; rust; nats_server; sample_server; postgresql; containers; nextest ;;
         lint) c_compiler; rust; deny ;;
         *) die "usage: scripts/setup.sh [build|run|test|lint]" ;;
     esac
@@ -124,6 +124,28 @@ sample_server() {
 postgresql() {
     has initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ||
         apt "PostgreSQL, of which tests start a private one" postgresql
+}
+
+# Only the programs: tests start a private dockerd, the host gets no daemon of its own.
+containers() {
+    has dockerd || without_daemons apt "Docker, of which tests start a private one" docker.io
+    # A package of its own on newer systems.
+    has docker || apt "the command line of Docker" docker-cli
+    has systemd-nspawn || apt "systemd-nspawn" systemd-container
+    has busybox || apt "a static busybox for images" busybox-static
+}
+
+# Runs something that installs packages while no package may start a service.
+without_daemons() {
+    local policy=/usr/sbin/policy-rc.d
+    if [ -e "$policy" ]; then
+        "$@"
+        return
+    fi
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+    "$@"
+    as_root rm "$policy"
 }
 
 nextest() {

@@ -1,11 +1,13 @@
 //! What tests stand on: a private nats-server (or three) or PostgreSQL per test, and `eventually`, the only
 //! place that may wait.
 
+pub mod docker;
 pub mod eventually;
 pub mod nats;
 pub mod ports;
 pub mod postgres;
 
+pub use docker::Dockerd;
 pub use eventually::{eventually, eventually_within};
 pub use nats::{NatsCluster, NatsServer};
 pub use ports::Ports;

@@ -1,10 +1,15 @@
 //! Ends what an executor left behind, without a bus and without an executor.
 
 use ostler_core::instance::Desired;
+use ostler_core::workload::DriverKind;
+use ostler_service::Tasks;
 use thiserror::Error;
+use tracing::warn;
 
 use crate::config::Config;
 use crate::driver::Run;
+use crate::driver::docker::{self, Docker};
+use crate::driver::nspawn::Nspawn;
 use crate::driver::process::{Means, end_all, find_all};
 use crate::journal::{Changes, Journal, JournalError};
 use crate::site::Site;
@@ -41,6 +46,10 @@ pub async fn clean(config: &Config) -> Result<usize, CleanError> {
             ended += usize::from(there && round == 0);
         }
     }
+    ended += containers(config, &site).await;
+    for life in &saved.lives {
+        Nspawn::forget(&means, life.id);
+    }
     let mut changes = Changes::default();
     for mut life in saved.lives {
         let mut run = life.run.take().unwrap_or_default();
@@ -51,6 +60,31 @@ pub async fn clean(config: &Config) -> Result<usize, CleanError> {
     journal.write(&changes).await?;
     means.cgroups.leave();
     Ok(ended)
+}
+
+/// Removes the containers of this node, where it may have any.
+async fn containers(config: &Config, site: &Site) -> usize {
+    let Some(data_dir) = &site.data_dir else { return 0 };
+    if !config.drivers.contains(&DriverKind::Docker) {
+        return 0;
+    }
+    let (sink, _) = tokio::sync::mpsc::channel(1);
+    let means = docker::Means {
+        data_dir: data_dir.clone(),
+        node: site.node.clone(),
+        max_pids: config.max_pids,
+        max_files: config.max_files,
+    };
+    let socket = config.docker_socket.display().to_string();
+    let opened = Docker::open(&socket, means, (1, sink), &Tasks::new()).await;
+    let removed = match opened {
+        Ok((driver, _)) => driver.clean().await,
+        Err(error) => Err(error),
+    };
+    removed.unwrap_or_else(|error| {
+        warn!(%error, "containers of this node may be left: {error}");
+        0
+    })
 }
 
 /// What the journal says of an instance that was ended from outside.

@@ -60,6 +60,8 @@ pub struct Config {
     pub alone_after: Span,
     /// Which events are sent.
     pub events: Events,
+    /// Where Docker or Podman listens, for the driver `docker`.
+    pub docker_socket: PathBuf,
     /// Artifacts that were fetched are kept in so many bytes; what is not in use goes first.
     pub artifact_cache: Bytes,
     /// What one artifact may be when it is unpacked.
@@ -143,6 +145,7 @@ impl Default for Config {
             report_interval: Span::from_millis(50),
             alone_after: Span::from_secs(30),
             events: Events::All,
+            docker_socket: PathBuf::from("/var/run/docker.sock"),
             artifact_cache: Bytes(10 << 30),
             artifact_unpacked: Bytes(16 << 30),
             artifact_patience: Span::from_secs(120),

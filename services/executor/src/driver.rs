@@ -4,12 +4,13 @@
 //! ending what is gone both succeed. Calls return at once; what comes of them is told through the
 //! queue that the driver was made with. `tests/it/contract.rs` holds every driver to that.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use ostler_core::id::{InstanceId, NodeName, Slot, Version, WorkloadKey};
 use ostler_core::instance::{Exit, PortGrant, Spec};
-use ostler_core::workload::DriverKind;
+use ostler_core::workload::{DriverKind, Logs};
 use tokio::sync::mpsc;
 
 use crate::supervise::Event;
@@ -17,6 +18,8 @@ pub use crate::supervise::Run;
 
 use session::{Exec, Session};
 
+pub mod docker;
+pub mod nspawn;
 pub mod process;
 pub mod session;
 pub mod sim;
@@ -109,22 +112,39 @@ pub trait Driver: Send + Sync + fmt::Debug {
 pub struct Drivers {
     /// Commands.
     pub process: Option<process::Process>,
+    /// Containers of Docker or Podman.
+    pub docker: Option<docker::Docker>,
+    /// OS trees.
+    pub nspawn: Option<nspawn::Nspawn>,
     /// Nothing.
     pub sim: Option<sim::Sim>,
 }
 
 impl Drivers {
+    /// Whether anything of what they run is there when the executor is gone.
+    #[must_use]
+    pub const fn outlive_us(&self) -> bool {
+        self.process.is_some() || self.docker.is_some() || self.nspawn.is_some()
+    }
+
+    /// How the output of what runs is kept.
+    #[must_use]
+    pub fn log_rules(&self) -> HashMap<InstanceId, Logs> {
+        let process = self.process.iter().map(process::Process::log_rules);
+        let trees = self.nspawn.iter().map(|driver| driver.process().log_rules());
+        let containers = self.docker.iter().map(docker::Docker::log_rules);
+        process.chain(trees).chain(containers).flatten().collect()
+    }
+
     /// The driver of a kind, if the node has it.
     #[must_use]
     pub fn of(&self, kind: DriverKind) -> Option<&dyn Driver> {
         match kind {
             DriverKind::Process => self.process.as_ref().map(|driver| driver as &dyn Driver),
             DriverKind::Sim => self.sim.as_ref().map(|driver| driver as &dyn Driver),
-            DriverKind::Nspawn
-            | DriverKind::Docker
-            | DriverKind::Vm
-            | DriverKind::S6
-            | DriverKind::Uwsgi => None,
+            DriverKind::Docker => self.docker.as_ref().map(|driver| driver as &dyn Driver),
+            DriverKind::Nspawn => self.nspawn.as_ref().map(|driver| driver as &dyn Driver),
+            DriverKind::Vm | DriverKind::S6 | DriverKind::Uwsgi => None,
         }
     }
 }

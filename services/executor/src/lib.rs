@@ -19,6 +19,7 @@ mod join;
 pub mod journal;
 pub mod logs;
 mod manifest;
+mod offer;
 mod report;
 mod run;
 mod shared;

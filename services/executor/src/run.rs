@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostler_bus::{Bus, ConnectError, Pings};
-use ostler_core::workload::DriverKind;
 use ostler_schemas::problem::Problem;
 use ostler_service::{Program, clock};
 use thiserror::Error;
@@ -13,19 +12,18 @@ use tracing::{info, warn};
 
 use crate::agent::boot::Parts;
 use crate::agent::{Agent, Message, QUEUE, Queues};
-use crate::artifact::{ArtifactError, Artifacts, Bounds, Limits};
+use crate::artifact::{ArtifactError, Artifacts};
 use crate::beat::Beater;
 use crate::bid::Bidder;
 use crate::config::{Config, OnStop};
-use crate::driver::process::{Means, Process};
-use crate::driver::sim::Sim;
-use crate::driver::{Drivers, Sink};
+use crate::driver::Drivers;
 use crate::fence::{self, Fence};
 use crate::identity::{KeyError, node_key};
 use crate::join::{Stays, join, leave};
 use crate::journal::{Journal, JournalError};
 use crate::logs::rotate;
 use crate::manifest::Reader;
+use crate::offer::{self, Offering};
 use crate::report::{Replaced, Reporter};
 use crate::shared::Shared;
 use crate::site::Site;
@@ -138,12 +136,16 @@ async fn open(config: Config, program: Program) -> Result<House, RunError> {
     let journal = Journal::open(site.data_dir.as_deref()).await?;
     let (happened_tx, happened) = mpsc::channel(QUEUE);
     let (agent, messages) = mpsc::channel(QUEUE);
-    let artifacts = artifacts(&config, &site)?;
+    let artifacts = offer::artifacts(&config, &site)?;
     let fence = Arc::new(Fence::new(site.data_dir.as_deref()));
-    let drivers = Arc::new(drivers(&config, &mut site, &fence, &happened_tx, &program));
-    if let (Some(process), Some(artifacts)) = (&drivers.process, &artifacts) {
-        process.supply(artifacts.clone());
-    }
+    let offering = Offering {
+        config: &config,
+        fence: &fence,
+        artifacts: artifacts.as_ref(),
+        sink: &happened_tx,
+        tasks: &program.tasks,
+    };
+    let drivers = Arc::new(offering.drivers(&mut site).await);
     let (site, tasks) = (Arc::new(site), program.tasks.clone());
     let shared = Arc::new(Shared::new(tasks, program.health.clone()));
     let parts = Parts {
@@ -168,61 +170,11 @@ async fn open(config: Config, program: Program) -> Result<House, RunError> {
     Ok(house)
 }
 
-/// Where artifacts are kept; nowhere where nothing is written.
-fn artifacts(config: &Config, site: &Site) -> Result<Option<Artifacts>, ArtifactError> {
-    /// More files than any system has that somebody runs in a container.
-    const ENTRIES: u64 = 1_000_000;
-    let Some(data_dir) = &site.data_dir else { return Ok(None) };
-    let bounds = Bounds {
-        cache: config.artifact_cache.0,
-        unpacked: Limits { bytes: config.artifact_unpacked.0, entries: ENTRIES },
-        patience: config.artifact_patience.into(),
-    };
-    Artifacts::open(data_dir.join("artifacts"), bounds).map(Some)
-}
-
-fn drivers(
-    config: &Config,
-    site: &mut Site,
-    fence: &Fence,
-    sink: &Sink,
-    program: &Program,
-) -> Drivers {
-    let mut drivers = Drivers::default();
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    for kind in &config.drivers {
-        match (kind, &site.data_dir) {
-            (DriverKind::Process, Some(data_dir)) => {
-                let means = Means::new(config, &site.node, data_dir.clone(), fence.path());
-                let missing = means.cgroups.missing();
-                if !missing.is_empty() {
-                    warn!("{missing}");
-                    site.facts.labels.insert("ostler/limits".to_owned(), "none".to_owned());
-                }
-                let tasks = &program.tasks;
-                let process = Process::new(means, config.start_parallel, sink.clone(), tasks);
-                drivers.process = Some(process);
-            }
-            (DriverKind::Sim, _) => {
-                let sim = Sim::new();
-                program.tasks.spawn_brief(sim.turn(sink.clone()));
-                drivers.sim = Some(sim);
-            }
-            (other, _) => {
-                warn!("driver `{other}` comes with a later version");
-                continue;
-            }
-        }
-        site.facts.drivers.insert(kind.as_str().to_owned(), version.clone());
-    }
-    drivers
-}
-
 fn begin_rotation(house: &House) {
-    let (Some(process), Some(data_dir)) = (house.drivers.process.clone(), &house.site.data_dir)
-    else {
+    let Some(data_dir) = house.site.data_dir.as_ref().filter(|_| house.drivers.outlive_us()) else {
         return;
     };
+    let drivers = Arc::clone(&house.drivers);
     let (logs, stop) = (data_dir.join("logs"), house.program.tasks.stop_token());
     house.program.tasks.spawn_brief(async move {
         loop {
@@ -230,7 +182,7 @@ fn begin_rotation(house: &House) {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(rotate::EVERY) => {}
             }
-            let (logs, rules) = (logs.clone(), process.log_rules());
+            let (logs, rules) = (logs.clone(), drivers.log_rules());
             let rotated = tokio::task::spawn_blocking(move || rotate::all(&logs, &rules)).await;
             if let Err(error) = rotated {
                 warn!(%error, "output was not rotated: {error}");
@@ -348,7 +300,7 @@ async fn close(house: &House, linked: Option<Buses>, ended: &Result<(), RunError
             Err(_) => warn!("instances did not end in time, they are left"),
         }
     }
-    if house.drivers.process.is_none() || house.shared.instances() == 0 {
+    if !house.drivers.outlive_us() || house.shared.instances() == 0 {
         stays = Stays::Nothing;
     }
     let epoch = house.shared.epoch();

@@ -41,7 +41,7 @@ pub use cgroup::Cgroups;
 pub use confine::Confinement;
 pub use launch::StartError;
 pub use leftover::scan as find_all;
-pub use proc::{end_all, ours};
+pub use proc::{end_all, ours, start_ticks};
 pub use signal::signal_number;
 
 /// How the driver uses its host.
@@ -156,6 +156,12 @@ impl Process {
     pub fn can_guard(&self) -> Result<(), String> {
         let means = self.means();
         self.inner.guardians.get_or_init(|| guardian::probe(&means.guardian)).clone()
+    }
+
+    /// The main process of an instance that runs.
+    #[must_use]
+    pub fn pid(&self, id: InstanceId) -> Option<u32> {
+        self.inner.run_of(id)?.pid
     }
 
     /// How it uses its host.

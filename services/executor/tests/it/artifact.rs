@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use crate::rig::id;
 
 /// A store by hand: one content, which it serves until it is told to break.
-struct Store {
+pub struct Store {
     _nats: NatsServer,
     bus: Bus,
     asked: Arc<AtomicU64>,
@@ -28,13 +28,13 @@ fn noise(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| u8::try_from(at * 31 % 251).expect("it fits")).collect()
 }
 
-fn digest(data: &[u8]) -> String {
+pub fn digest(data: &[u8]) -> String {
     Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Store {
     /// Serves `data` under the hash `sha256`, which may be wrong.
-    async fn start(data: Vec<u8>, sha256: String) -> Self {
+    pub async fn start(data: Vec<u8>, sha256: String) -> Self {
         let nats = NatsServer::start().await;
         let config = ostler_bus::Config { url: nats.url(), ..Default::default() };
         let bus = Bus::connect(&config, "test", Pings::Usual, &Program::new()).await;
@@ -71,7 +71,11 @@ impl Store {
         Self { _nats: nats, bus, asked, broken_from, dir }
     }
 
-    fn artifacts(&self, patience: Duration) -> Artifacts {
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    pub fn artifacts(&self, patience: Duration) -> Artifacts {
         let unpacked = Limits { bytes: 1 << 30, entries: 1000 };
         let bounds = Bounds { cache: 64 << 20, unpacked, patience };
         let artifacts = Artifacts::open(self.dir.path().to_owned(), bounds).expect("opens");
@@ -89,7 +93,7 @@ fn large() -> Vec<u8> {
     noise(usize::try_from(CHUNK).expect("it fits") * 10 + 1000)
 }
 
-const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(100);
 
 #[tokio::test(flavor = "multi_thread")]

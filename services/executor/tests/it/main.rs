@@ -3,9 +3,11 @@
 mod adopt;
 mod artifact;
 mod contract;
+mod docker;
 mod exec;
 mod fence;
 mod fleet;
+mod nspawn;
 mod process;
 mod rig;
 mod supervise;

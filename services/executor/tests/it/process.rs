@@ -17,6 +17,7 @@ pub struct Bench {
     pub dir: tempfile::TempDir,
     pub driver: Process,
     pub heard: mpsc::Receiver<Happened>,
+    pub sink: mpsc::Sender<Happened>,
     tasks: Tasks,
 }
 
@@ -51,8 +52,8 @@ impl Bench {
         };
         let (sink, heard) = mpsc::channel(64);
         let tasks = Tasks::new();
-        let driver = Process::new(means, 4, sink, &tasks);
-        Self { dir, driver, heard, tasks }
+        let driver = Process::new(means, 4, sink.clone(), &tasks);
+        Self { dir, driver, heard, sink, tasks }
     }
 
     pub async fn next(&mut self) -> Event {

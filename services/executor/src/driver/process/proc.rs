@@ -56,6 +56,12 @@ pub fn stat(pid: u32) -> Option<Stat> {
     })
 }
 
+/// When a process began, in clock ticks since boot; 0 if it is not there.
+#[must_use]
+pub fn start_ticks(pid: u32) -> u64 {
+    stat(pid).map_or(0, |stat| stat.start_ticks)
+}
+
 /// A pidfd that can be waited for: it becomes readable when its process has ended.
 #[expect(unsafe_code, reason = "tokio cannot see that an `OwnedFd` stays open")]
 pub(super) fn watch(pidfd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
