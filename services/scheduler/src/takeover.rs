@@ -217,6 +217,9 @@ fn understand(
             }
         }
     }
+    for event in reader.intake.removed_meanwhile() {
+        engine.observe(event, now);
+    }
     for beat in world.beats().filter(|beat| !reader.intake.is_stranger(&beat.node)) {
         engine.observe(Event::Heartbeat(beat.clone()), now);
     }

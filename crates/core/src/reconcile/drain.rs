@@ -64,10 +64,10 @@ impl Engine {
     /// Nothing is waited for: somebody said so, or the deadline has passed.
     fn forced(&self, pass: &mut Pass, holder: u32, turn: &Turn) -> bool {
         let node = self.instances[at(holder)].node;
-        if self.orders.forced.contains(&node) {
+        let state = &self.nodes[at(node)];
+        if self.orders.forced.contains(&node) && state.emptying() {
             return true;
         }
-        let state = &self.nodes[at(node)];
         let deadline = state.record.as_ref().and_then(|record| record.drain_deadline);
         match deadline.filter(|_| state.emptying() && state.liveness() == Liveness::Online) {
             Some(deadline) if deadline <= turn.now => true,

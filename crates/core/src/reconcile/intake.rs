@@ -52,6 +52,8 @@ pub struct Intake {
     nodes: BTreeSet<NodeName>,
     /// Nodes of other pools.
     strangers: BTreeSet<NodeName>,
+    /// Nodes whose manifest named something at takeover.
+    ordered: BTreeSet<NodeName>,
     /// While a watch begins anew: what it has not told again.
     untold_workloads: Option<BTreeSet<WorkloadKey>>,
     untold_nodes: Option<BTreeSet<NodeName>>,
@@ -66,6 +68,7 @@ impl Intake {
             workloads: BTreeSet::new(),
             nodes: BTreeSet::new(),
             strangers: BTreeSet::new(),
+            ordered: BTreeSet::new(),
             untold_workloads: None,
             untold_nodes: None,
         }
@@ -125,7 +128,18 @@ impl Intake {
     /// A manifest of this pool as it stands, at takeover.
     pub fn on_manifest(&mut self, node: NodeName, manifest: Manifest) -> Event {
         self.workloads.extend(manifest.groups.iter().map(|group| group.key.clone()));
+        if !manifest.groups.is_empty() {
+            self.ordered.insert(node.clone());
+        }
         Event::Manifest(node, Box::new(manifest))
+    }
+
+    /// What a new leader is told last, once it has heard everything there is: nodes that something
+    /// is ordered of and that have no record any more were removed while nobody led.
+    pub fn removed_meanwhile(&mut self) -> Vec<Event> {
+        let known = |node: &NodeName| self.nodes.contains(node) || self.strangers.contains(node);
+        let ordered = std::mem::take(&mut self.ordered);
+        ordered.into_iter().filter(|node| !known(node)).map(Event::NodeGone).collect()
     }
 
     /// A node reported.

@@ -157,9 +157,16 @@ impl Engine {
 
     /// What is left to note once a workload has had its turn.
     fn rest(&mut self, pass: &Pass, turn: &mut Turn) {
+        let generation = pass.head.restart_generation;
+        let restarting = pass
+            .units
+            .iter()
+            .flat_map(Unit::running)
+            .any(|index| self.instances[at(index)].restarted < generation);
         let state = &mut self.works[at(pass.work)];
         let busy = pass.units.iter().any(Unit::unsettled);
-        let rolling = state.progress.step_since.is_some() || state.progress.good_version.0 == 0;
+        let rolling =
+            state.progress.step_since.is_some() || state.progress.good_version.0 == 0 || restarting;
         state.watch = busy && (rolling || pass.units.iter().any(Unit::watched))
             || !state.progress.waiting.is_empty()
             || pass.kept;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
-use ostler_core::sim::{RunResult, Scenario, StepReport, read, run};
+use ostler_core::sim::{RunResult, Scenario, StepReport, read, render, run};
 
 mod format;
 mod property;
@@ -26,6 +26,27 @@ fn every_scenario_goes_as_written_beside_it() {
         let text = fs::read_to_string(&file).expect("it can be read");
         let scenario = read(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         expect_file![file.with_extension("txt")].assert_eq(&tell(scenario));
+    }
+}
+
+/// The files of the page about `simulate`, beside what comes of them; and what the page shows of that.
+#[test]
+fn the_page_about_simulate_shows_what_really_comes_of_its_examples() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut all = String::new();
+    for name in ["lose-a-rack", "add-nodes", "broken-release"] {
+        let file = root.join("examples/simulate").join(name).with_extension("json");
+        let scenario = read(&fs::read_to_string(&file).expect("it is there")).expect("it is right");
+        let mut text = String::new();
+        let result = run(scenario, |step| text.push_str(&render(&step)));
+        assert_eq!(result, RunResult::default(), "{name}");
+        expect_file![file.with_extension("txt")].assert_eq(&text);
+        all.push_str(&text);
+    }
+    let page = fs::read_to_string(root.join("docs/simulate.md")).expect("it is there");
+    let shown = page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next());
+    for line in shown.flat_map(str::lines) {
+        assert!(all.lines().any(|real| real == line), "`{line}` is not what comes of it");
     }
 }
 

@@ -28,6 +28,21 @@ fn a_single_instance_is_replaced_before_it_is_stopped() {
     assert_eq!(fleet.outcome(&id).verdict, Verdict::Done);
 }
 
+/// The node's record and the order are heard one after the other, in either order.
+#[test]
+fn a_forced_drain_that_is_heard_after_it_was_taken_back_ends_no_last_copy() {
+    let mut fleet = Fleet::new("n1\nn2");
+    fleet.put(r#""name":"web","placement":{"strategy":"first_fit"}"#);
+    fleet.advance(10);
+    fleet.decisions();
+    fleet.order(Order::Drain { node: "n1".parse().expect("a name"), force: true });
+    let instance = fleet.engine.instances().next().expect("it is there").id;
+    fleet.order(Order::MoveInstance { instance, node: None });
+    fleet.settle();
+    let decided = fleet.decisions();
+    assert!(decided.starts_with("place web/0"), "the replacement comes first: {decided}");
+}
+
 #[test]
 fn a_forced_drain_that_was_taken_back_forces_nothing_later() {
     let mut fleet = Fleet::new("n1\nn2");

@@ -57,3 +57,24 @@ fn instances_of_a_workload_that_moved_to_another_pool_are_ended_after_a_takeover
     let plan = engine.plan(fleet.now);
     assert_eq!(plan.decisions.len(), 2, "both are told to stop: {plan:?}");
 }
+
+/// Nobody was there to hear that it was removed: what was ordered of it would count as there for ever.
+#[test]
+fn instances_of_a_node_that_was_removed_while_nobody_led_are_replaced() {
+    let mut fleet = Fleet::new("n1\nn2");
+    fleet.put(r#""name":"web","placement":{"strategy":"first_fit"}"#);
+    fleet.advance(10);
+    let mut engine = Engine::new(PoolName::default(), Settings::default(), 7);
+    let mut intake = Intake::new(PoolName::default());
+    let node: NodeName = "n1".parse().expect("a name");
+    let manifest = fleet.engine.manifest(&node).expect("it has one");
+    let (record, head) = (fleet.executor("n2").node.clone(), fleet.heads.values().next().cloned());
+    let mut events = vec![intake.on_node(record), Some(intake.on_manifest(node, manifest))];
+    events.extend(head.map(|head| intake.on_head(head)));
+    events.extend(intake.removed_meanwhile().into_iter().map(Some));
+    events.into_iter().flatten().for_each(|event| engine.observe(event, fleet.now));
+    engine.plan(fleet.now);
+    let there: Vec<String> =
+        engine.instances().map(|one| format!("{} {}", one.node, one.desired.as_str())).collect();
+    assert_eq!(there, ["n1 keep", "n2 run"]);
+}

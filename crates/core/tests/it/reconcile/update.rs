@@ -154,7 +154,30 @@ fn an_ordered_restart_goes_one_by_one_in_place() {
     fleet.advance(5);
     fleet.advance(5);
     fleet.advance(60);
-    expect![""].assert_eq(&fleet.decisions());
+    expect![[r#"
+        restart web on n2
+        restart web on n3
+    "#]]
+    .assert_eq(&fleet.decisions());
+}
+
+/// The next one was only thought of when something else happened to the workload.
+#[test]
+fn an_ordered_restart_goes_on_when_an_instance_takes_its_time_to_be_ready() {
+    let mut fleet = Fleet::new("n1");
+    fleet.put(r#""name":"web","count":3"#);
+    fleet.advance(60);
+    fleet.decisions();
+    for _ in 0..3 {
+        fleet.executor("n1").unready.insert("web".to_owned());
+        if fleet.heads.values().all(|head| head.restart_generation.0 == 0) {
+            fleet.change("web", |head| head.restart_generation = head.restart_generation.next());
+        }
+        fleet.settle();
+        fleet.executor("n1").unready.clear();
+        fleet.advance(30);
+    }
+    assert_eq!(fleet.decisions().matches("restart web").count(), 3);
 }
 
 #[test]
