@@ -289,7 +289,9 @@ impl Fleet {
     pub fn takeover(&self, reverse: Reverse) -> Self {
         let mut fleet = self.clone();
         fleet.plans.clear();
-        fleet.engine = Engine::new(PoolName::default(), Settings::default(), 77);
+        // Two leaders at one instant must not give the same ids, as two terms do not.
+        let seed = 77 + u32::try_from(self.revision.0).expect("few");
+        fleet.engine = Engine::new(PoolName::default(), Settings::default(), seed);
         let mut events = vec![Event::Outcomes(self.engine.outcomes())];
         for (name, executor) in &self.executors {
             events.push(Event::Node(Box::new(executor.node.clone())));

@@ -94,3 +94,61 @@ fn what_was_applied_in_an_earlier_life_of_the_fleet_ends_nothing_of_this_one() {
     assert_eq!(fleet.engine.plan(fleet.now), Plan::default());
     assert_eq!(fleet.engine.instances().count(), 1);
 }
+
+#[test]
+fn what_was_waited_for_is_waited_for_no_longer_because_of_a_new_leader() {
+    let rules = r#""placement":{"strategy":"first_fit"},"reschedule":{"disconnected_for":"30s"}"#;
+    let mut fleet = Fleet::new("n1\nn2\nn3\nn4");
+    fleet.put(&format!(r#""name":"web",{rules}"#));
+    fleet.advance(10);
+    fleet.lose("n1");
+    for _ in 0..5 {
+        fleet.advance(5);
+        fleet = fleet.takeover(Reverse::No);
+    }
+    fleet.advance(4);
+    assert_eq!(fleet.counts(), "n1 1, n2 0, n3 0, n4 0");
+    fleet.advance(1);
+    assert_eq!(fleet.counts(), "n1 0, n2 1, n3 0, n4 0");
+}
+
+#[test]
+fn a_new_leader_knows_that_the_brake_is_on_and_for_how_long() {
+    let mut fleet = Fleet::new("n1\nn2\nn3\nn4\nn5\nn6");
+    fleet.put(r#""name":"web","count":6"#);
+    fleet.advance(10);
+    ["n1", "n2", "n3"].into_iter().for_each(|node| fleet.lose(node));
+    fleet.advance(30);
+    let mut next = fleet.takeover(Reverse::Yes);
+    next.advance(29);
+    assert_eq!(next.counts(), "n1 1, n2 1, n3 1, n4 1, n5 1, n6 1");
+    next.advance(1);
+    assert_eq!(next.counts(), "n1 0, n2 0, n3 0, n4 2, n5 2, n6 2");
+}
+
+#[test]
+fn an_update_has_no_more_time_and_a_back_off_is_no_shorter_because_of_a_new_leader() {
+    let mut fleet = Fleet::new("n1\nn2\nn3");
+    fleet.put(r#""name":"web","count":3"#);
+    fleet.advance(10);
+    ["n1", "n2", "n3"].into_iter().for_each(|node| {
+        fleet.executor(node).unready.insert("web".to_owned());
+    });
+    fleet.put(r#""name":"web","count":3,"resources":{"cpu":200}"#);
+    for _ in 0..5 {
+        fleet.advance(59);
+        assert!(!fleet.decisions().contains("failed"));
+        fleet = fleet.takeover(Reverse::No);
+    }
+    fleet.advance(5);
+    assert!(fleet.decisions().contains("update of web to 2 failed"));
+
+    let mut fleet = Fleet::new("n1");
+    fleet.executor("n1").fails.insert("web".to_owned());
+    fleet.put(r#""name":"web""#);
+    fleet.advance(200);
+    let tries = fleet.decisions().matches("place web/0").count();
+    let mut next = fleet.takeover(Reverse::Yes);
+    next.advance(90);
+    assert_eq!((tries, next.decisions().matches("place web/0").count()), (1, 0));
+}
