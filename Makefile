@@ -12,12 +12,15 @@ DATA ?= .dev
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 export NODES DATA BIN
 
+# make soak SOAK=1h
+SOAK ?= 10m
+
 # sudo make install PREFIX=/opt/ostler
 PREFIX ?= /usr/local
 
 PROGRAMS := ostler ostler-registry ostler-scheduler ostler-gateway ostler-metrics ostler-executor
 
-.PHONY: help up down build install test bench lint audit fmt
+.PHONY: help up down build install test soak bench lint audit fmt
 
 help: ## This list
 	@echo 'Ostler: runs work on a fleet of machines and keeps it running.'
@@ -45,6 +48,11 @@ test: ## Run all tests, on real NATS servers, databases and processes
 	@scripts/setup.sh test
 	cargo nextest run --workspace --locked --no-tests fail
 	cargo test --workspace --locked --doc --quiet
+
+soak: ## Look for bugs with ever new seeds of the simulation, for 10m or as long as SOAK says
+	@scripts/setup.sh build
+	FROM=$${FROM:-$$(date +%s)} SOAK=$(SOAK) \
+		cargo test --release --locked --package ostler-core --test sim -- --nocapture
 
 bench: ## Measure the engine and the placement of 100,000 instances on 1,000 simulated nodes
 	@scripts/setup.sh run
