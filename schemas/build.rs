@@ -3,7 +3,7 @@
 use std::error::Error;
 
 /// Requests: an unknown field is refused by name.
-const REQUESTS: [&str; 54] = [
+const REQUESTS: [&str; 56] = [
     "ArtifactPut",
     "ArtifactGet",
     "ArtifactList",
@@ -55,13 +55,15 @@ const REQUESTS: [&str; 54] = [
     "Ping",
     "Sync",
     "Logs",
+    "Signal",
+    "Leftovers",
     "Exec",
     "TerminalSize",
     "Resources",
 ];
 
 /// What is answered or told: readers of an older version pass over what they do not know.
-const ANSWERS: [&str; 39] = [
+const ANSWERS: [&str; 42] = [
     "ArtifactView",
     "ArtifactListReply",
     "EndpointView",
@@ -97,6 +99,9 @@ const ANSWERS: [&str; 39] = [
     "LogLine",
     "LogChunk",
     "NodeSample",
+    "SignalReply",
+    "LeftoversReply",
+    "Leftover",
     "ExecReply",
     "ExecInput",
     "ExecOutput",

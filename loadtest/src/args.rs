@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::scenario::{api, churn, failover, footprint, heartbeats, latency, leader};
+use crate::scenario::{api, churn, failover, footprint, heartbeats, latency, leader, spawn};
 
 /// Measures Ostler on this machine: loopback only, bounded in time, and nothing is left behind.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ pub enum Scenario {
     Place(Place),
     /// One real process at a time on an idle fleet: request to reported running.
     Latency(latency::Args),
+    /// Many real processes on one node, against a bare fork/exec loop.
+    Spawn(spawn::Args),
     /// Nodes die at once: last beat to every replacement running.
     Failover(failover::Args),
     /// The leading scheduler dies in the middle of its work: how long nothing is placed.

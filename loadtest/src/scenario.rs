@@ -10,6 +10,7 @@ pub mod latency;
 pub mod leader;
 mod place;
 mod slots;
+pub mod spawn;
 mod tally;
 mod window;
 
@@ -28,6 +29,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Scenario::Churn(churn) => churn::measure(&churn).await?,
         Scenario::Api(api) => api::measure(&api).await?,
         Scenario::Footprint(footprint) => footprint::measure(&footprint).await?,
+        Scenario::Spawn(spawn) => spawn::measure(&spawn).await?,
         Scenario::Serve(serve) => return fleet::serve(serve).await,
     };
     report.publish(args.json.as_deref())

@@ -95,6 +95,8 @@ calls! {
     Ping => Pong, "ping", Executor, false;
     Sync => SyncReply, "sync", Executor, false;
     Logs => LogsReply, "logs", Executor, false;
+    Signal => SignalReply, "signal", Executor, true;
+    Leftovers => LeftoversReply, "leftovers", Executor, true;
     Exec => ExecReply, "exec", Executor, true;
 }
 
@@ -111,7 +113,7 @@ wire_message! {
     NodePatch, NodeExplain, NodeView, CommandGet, CommandList, CommandListReply, CommandView,
     EventList, EventListReply, Event, StatusGet, StatusReply, MetricsFleet, MetricsNode,
     MetricsInstance, Hello, HelloReply, Leave, LeaveReply, Ping, Pong, Sync, SyncReply, Logs,
-    LogsReply, LogChunk, Exec, ExecReply, NodeSample, Document,
+    LogsReply, LogChunk, Signal, SignalReply, Leftovers, LeftoversReply, Exec, ExecReply, NodeSample, Document,
 }
 
 // Bytes of terminals: as JSON they would be four times as many.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::id::{Generation, InstanceId, SpecHash, Version};
 use crate::instance::{Exit, Observed, Spec, Status, Usage};
 use crate::time::Timestamp;
+use crate::workload::{HookPoint, Hooks};
 use serde::{Deserialize, Serialize};
 
 mod adopt;
@@ -18,6 +19,7 @@ mod gate;
 mod order;
 mod react;
 mod roster;
+mod tend;
 
 pub use gate::Leave;
 pub use order::{Blame, Effect, Event, Order, Readiness, Told};
@@ -56,6 +58,8 @@ pub enum End {
 pub enum Next {
     /// It is started again at once.
     Restart,
+    /// It counts as having failed by itself.
+    Fail,
     /// It ends.
     End,
     /// The executor goes; the next one starts it again if that is still wanted.
@@ -119,8 +123,11 @@ pub struct Life {
     pub begun: Generation,
     /// It may get traffic.
     pub ready: bool,
-    /// It was ready for `min_ready`.
+    /// It was ready for `min_ready`, or said that it is proven.
     pub proven: bool,
+    /// Its checks pass, and the hook that comes before it is ready goes on.
+    #[serde(skip)]
+    pub readying: bool,
     /// When it became ready.
     pub ready_at: Option<Timestamp>,
     /// How often it was restarted.
@@ -162,6 +169,7 @@ impl Life {
             runs: 0,
             ready: false,
             proven: false,
+            readying: false,
             ready_at: None,
             restarts: 0,
             streak: 0,
@@ -182,10 +190,7 @@ impl Life {
         match self.phase {
             Phase::Backoff { until } => wanted.then_some(until),
             Phase::Stopping { kill_at, .. } => Some(kill_at),
-            Phase::Running => {
-                let since = self.ready_at.filter(|_| self.ready && !self.proven)?;
-                Some(since.plus(self.spec.as_ref()?.min_ready))
-            }
+            Phase::Running => self.proven_at_latest().into_iter().chain(self.too_old_at()).min(),
             Phase::Waiting
             | Phase::Unsettled(_)
             | Phase::Preparing
@@ -193,6 +198,24 @@ impl Life {
             | Phase::Removing(_)
             | Phase::Ended(_) => None,
         }
+    }
+
+    /// When it has been ready for long enough, if nothing happens until then.
+    fn proven_at_latest(&self) -> Option<Timestamp> {
+        let since = self.ready_at.filter(|_| self.ready && !self.proven)?;
+        Some(since.plus(self.spec.as_ref()?.min_ready))
+    }
+
+    /// When it is to be renewed for its age.
+    fn too_old_at(&self) -> Option<Timestamp> {
+        Some(self.since.plus(self.spec.as_ref()?.recycle.max_age?))
+    }
+
+    /// Whether something is to be done at a point of its life.
+    fn has_hook(&self, point: HookPoint) -> bool {
+        let hooks = self.spec.as_ref().map(|spec| &spec.hooks).filter(|hooks| !hooks.is_empty());
+        let hooks = hooks.and_then(|hooks| Hooks::read(hooks).ok());
+        hooks.is_some_and(|hooks| !hooks.at(point).is_empty())
     }
 
     /// Whether the specification in force is the one ordered.

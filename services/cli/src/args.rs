@@ -108,6 +108,11 @@ pub enum Command {
     },
     /// Restart all instances of a workload, a few at a time.
     Restart(Workload),
+    /// Let an instance, or all of a workload, read its settings again (SIGHUP unless it says).
+    Reload {
+        /// A workload, or an instance (id, unique beginning, `web/0`).
+        what: String,
+    },
     /// Take the canaries' version for all instances.
     Promote(Workload),
     /// Go back to an older version, as a new one.

@@ -59,6 +59,7 @@ async fn fleet_command(session: &Session, command: Command) -> Result<(), Failur
         }
         Command::Inspect(one) => instance::inspect(session, &one.instance).await,
         Command::Move { instance, node } => instance::relocate(session, &instance, node).await,
+        Command::Reload { what } => instance::reload(session, &what).await,
         Command::Logs(logs) => logs::run(session, logs).await,
         Command::Explain { what } => explain::run(session, &what).await,
         Command::Nodes(command) => node::run(session, command).await,

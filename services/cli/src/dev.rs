@@ -30,6 +30,10 @@ pub async fn run(args: DevArgs) -> Result<(), Failure> {
             }
             alone(part::Part::Executor(node.node.parse().map_err(Failure::usage)?), &layout).await
         }
+        Some(DevCommand::Exec { parent, command }) => {
+            child::die_with(Some(parent));
+            Err(child::become_program(&command))
+        }
         Some(DevCommand::Service { service, data, replica, parent }) => {
             child::die_with(Some(parent));
             let layout = layout::Layout::open(&data)?;

@@ -17,10 +17,12 @@ use crate::fence::Fence;
 use crate::journal::{Applied, Journal};
 use crate::shared::Shared;
 use crate::site::Site;
+use crate::socket::Sockets;
 use crate::supervise::{Event, Life, Moment, Phase, Roster};
 use crate::timeline::Timeline;
 
 mod admit;
+mod begin;
 pub mod boot;
 mod carry;
 mod owed;
@@ -92,6 +94,7 @@ pub struct Agent {
     halting: Option<oneshot::Sender<()>>,
     fence: Arc<Fence>,
     owed: Owed,
+    sockets: Sockets,
     happened_tx: mpsc::Sender<Happened>,
 }
 
@@ -142,6 +145,7 @@ impl Agent {
             self.turn(&mut work);
             let (asked, quit) = (std::mem::take(&mut work.asked), work.quit.take());
             self.fence.want(self.roster.needs_pledge());
+            self.count(queues.happened.len() + queues.messages.len());
             self.carry_out(work).await;
             // Only what is written down is told.
             for reply in asked {
@@ -209,7 +213,9 @@ impl Agent {
             }
             Message::Linked(bus) => self.outbox.link(bus),
             Message::Usage(usages) => {
-                usages.into_iter().for_each(|(id, usage)| self.roster.uses(id, usage));
+                for (id, usage) in usages {
+                    self.with_roster(|roster, at| roster.uses(id, usage, at, &mut work.roster));
+                }
             }
             Message::Find(id, reply) => {
                 let running = self.roster.get(id).filter(|life| life.phase == Phase::Running);
@@ -228,6 +234,12 @@ impl Agent {
             }
             Message::Quit(reply) => work.quit = Some(reply),
         }
+    }
+
+    fn count(&self, waiting: usize) {
+        let counts = &self.shared.counts;
+        counts.queue.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        counts.fenced.set(i64::try_from(self.roster.fenced()).unwrap_or(i64::MAX));
     }
 
     fn snapshot(&self) -> Snapshot {

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::driver::session::Exec;
 use crate::driver::{Drivers, Launch, Sink};
+use crate::socket::{Pulse, Pulses};
 use crate::supervise::Event;
 
 /// The first wait between two questions; doubles up to the interval until the first pass.
@@ -23,19 +24,71 @@ pub struct Inquiry {
     pub launch: Arc<Launch>,
     /// What runs commands inside it.
     pub drivers: Arc<Drivers>,
+    /// What it says of itself.
+    pub pulses: Pulses,
     /// Where it is told.
     pub sink: Sink,
+}
+
+type Answer = (usize, Result<(), String>);
+
+/// Listens for what an instance says of itself. Once it was heard, silence of `failures` intervals
+/// is fatal; before that, it is only not ready.
+async fn listen(
+    inquiry: &Inquiry,
+    index: usize,
+    check: &Check,
+    tell: &tokio::sync::mpsc::Sender<Answer>,
+) {
+    let launch = &inquiry.launch;
+    let limit = Duration::from(check.interval) * check.failures.max(1);
+    let mut pulses = inquiry.pulses.of(launch.id);
+    loop {
+        let pulse = *pulses.borrow_and_update();
+        let (heard, answer) = match pulse {
+            Pulse::None => (None, None),
+            Pulse::Beat(at) => (Some(at), Some(Ok(()))),
+            Pulse::NotReady(at) => (Some(at), Some(Err("it says that it is not ready".to_owned()))),
+        };
+        if let Some(answer) = answer
+            && tell.send((index, answer)).await.is_err()
+        {
+            return;
+        }
+        let silent = async {
+            match heard {
+                Some(at) => tokio::time::sleep_until((at + limit).into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = pulses.changed() => if changed.is_err() { return },
+            () = silent => {
+                let why = format!("check `heartbeat`: silent for {limit:?}");
+                // The loop has ended when nobody listens.
+                drop(inquiry.sink.send((launch.id, Event::Silent(launch.run, why))).await);
+                return;
+            }
+        }
+    }
 }
 
 /// Asks until cancelled. Tells every change, and the first answer that is a pass.
 pub async fn ask(inquiry: Inquiry) {
     let launch = &inquiry.launch;
     let mut passing = vec![false; launch.spec.checks.len()];
-    let (tell, mut heard) = tokio::sync::mpsc::channel::<(usize, Result<(), String>)>(16);
+    let (tell, mut heard) = tokio::sync::mpsc::channel::<Answer>(16);
     let questions = launch.spec.checks.iter().enumerate().map(|(index, check)| {
         let tell = tell.clone();
         let inquiry = &inquiry;
-        async move { repeat(inquiry, index, check, &tell).await }
+        async move {
+            match check.kind {
+                CheckKind::Heartbeat => listen(inquiry, index, check, &tell).await,
+                CheckKind::Http | CheckKind::Tcp | CheckKind::Exec => {
+                    repeat(inquiry, index, check, &tell).await;
+                }
+            }
+        }
     });
     let asking = join_all(questions.collect());
     let telling = async {
@@ -71,7 +124,7 @@ async fn repeat(
     inquiry: &Inquiry,
     index: usize,
     check: &Check,
-    tell: &tokio::sync::mpsc::Sender<(usize, Result<(), String>)>,
+    tell: &tokio::sync::mpsc::Sender<Answer>,
 ) {
     let mut wait = FIRST_WAIT.as_millis().min(check.interval.as_millis().max(1));
     // An adopted instance may have been ready, so its failures are told like any other's.
@@ -112,7 +165,7 @@ async fn once(inquiry: &Inquiry, check: &Check) -> Result<(), String> {
         CheckKind::Tcp => connect(inquiry, check).await.map(drop),
         CheckKind::Http => http(inquiry, check).await,
         CheckKind::Exec => command(inquiry, check).await,
-        CheckKind::Heartbeat => Err("heartbeat checks come with a later version".to_owned()),
+        CheckKind::Heartbeat => Err("it is listened for".to_owned()),
     }
 }
 

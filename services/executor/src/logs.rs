@@ -17,6 +17,8 @@ pub const STREAMS: [&str; 2] = ["stdout", "stderr"];
 pub struct Ask<'a> {
     /// One stream; all if empty.
     pub stream: &'a str,
+    /// Only lines that hold this text; all if empty.
+    pub grep: &'a str,
     /// The last so many lines of each.
     pub lines: usize,
     /// At most so many bytes of each.
@@ -44,7 +46,7 @@ pub fn tail(dir: &Path, ask: Ask<'_>) -> Tail {
     let mut tail = Tail::default();
     let wanted = STREAMS.into_iter().filter(|s| ask.stream.is_empty() || ask.stream == *s);
     for stream in wanted {
-        let (lines, more) = last_lines(dir, stream, ask.lines, ask.bytes);
+        let (lines, more) = last_lines(dir, stream, &ask);
         tail.truncated |= more;
         let line = |text: String| LogLine { stream: stream.to_owned(), text };
         tail.lines.extend(lines.into_iter().map(line));
@@ -53,14 +55,20 @@ pub fn tail(dir: &Path, ask: Ask<'_>) -> Tail {
 }
 
 /// The last lines of a stream, and whether there are more; goes back over one rotation.
-fn last_lines(dir: &Path, stream: &str, most: usize, bytes: u64) -> (Vec<String>, bool) {
+fn last_lines(dir: &Path, stream: &str, ask: &Ask<'_>) -> (Vec<String>, bool) {
+    let (most, bytes) = (ask.lines, ask.bytes);
     let path = current(dir, stream);
+    let wanted = |text: &[u8], begins_within: bool| {
+        let mut lines = split(text, begins_within);
+        lines.retain(|line| line.contains(ask.grep));
+        lines
+    };
     let (now, mut more) = end_of(&path, bytes).unwrap_or_default();
-    let mut lines = split(&now, more);
+    let mut lines = wanted(&now, more);
     let left = bytes.saturating_sub(u64::try_from(now.len()).unwrap_or(bytes));
     if lines.len() < most && !more && left > 0 {
         let before = end_of(&rotate::aside(&path, 1), left).unwrap_or_default();
-        let mut older = split(&before.0, before.1);
+        let mut older = wanted(&before.0, before.1);
         older.append(&mut lines);
         (lines, more) = (older, before.1);
     } else {
@@ -94,7 +102,7 @@ mod tests {
     use super::*;
 
     fn ask(lines: usize, bytes: u64) -> Ask<'static> {
-        Ask { stream: "", lines, bytes }
+        Ask { stream: "", grep: "", lines, bytes }
     }
 
     fn texts(tail: &Tail) -> Vec<&str> {
@@ -110,6 +118,8 @@ mod tests {
         assert_eq!((texts(&all), all.truncated), (vec!["one", "two", "three", "four"], false));
         let two = tail(dir.path(), ask(2, 1000));
         assert_eq!((texts(&two), two.truncated), (vec!["three", "four"], true));
+        let grep = tail(dir.path(), Ask { grep: "o", ..ask(2, 1000) });
+        assert_eq!((texts(&grep), grep.truncated), (vec!["two", "four"], true));
         let few = tail(dir.path(), ask(10, 7));
         assert_eq!((texts(&few), few.truncated), (vec!["four"], true));
     }

@@ -16,6 +16,7 @@ use crate::artifact::{ArtifactError, Artifacts};
 use crate::beat::Beater;
 use crate::bid::Bidder;
 use crate::config::{Config, OnStop};
+use crate::counts::Counts;
 use crate::driver::Drivers;
 use crate::fence::{self, Fence};
 use crate::identity::{KeyError, node_key};
@@ -147,7 +148,8 @@ async fn open(config: Config, program: Program) -> Result<House, RunError> {
     };
     let drivers = Arc::new(offering.drivers(&mut site).await);
     let (site, tasks) = (Arc::new(site), program.tasks.clone());
-    let shared = Arc::new(Shared::new(tasks, program.health.clone()));
+    let shared =
+        Arc::new(Shared::new(tasks, program.health.clone(), Counts::new(&program.metrics)));
     let parts = Parts {
         site: Arc::clone(&site),
         drivers: Arc::clone(&drivers),

@@ -11,6 +11,7 @@ use ostler_service::{Health, Tasks};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::counts::Counts;
 use crate::driver::Happened;
 
 /// Shared by all tasks of one executor.
@@ -20,6 +21,8 @@ pub struct Shared {
     pub tasks: Tasks,
     /// Cancelled when the loop has ended.
     pub stop: CancellationToken,
+    /// What is counted.
+    pub counts: Counts,
     /// Somebody wants the manifest to be read again.
     pub sync: Notify,
     health: Health,
@@ -36,10 +39,11 @@ pub struct Shared {
 impl Shared {
     /// For a program with these tasks and this health.
     #[must_use]
-    pub fn new(tasks: Tasks, health: Health) -> Self {
+    pub fn new(tasks: Tasks, health: Health, counts: Counts) -> Self {
         Self {
             tasks,
             stop: CancellationToken::new(),
+            counts,
             sync: Notify::new(),
             health,
             epoch: AtomicU64::new(0),
@@ -58,10 +62,15 @@ impl Shared {
         *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(bus.clone());
     }
 
+    /// The bus, if it is there now.
+    pub fn link(&self) -> Option<Bus> {
+        let link = self.link.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        link.filter(|bus| bus.state().borrow().up)
+    }
+
     /// Whether the bus is there now.
     pub fn is_linked(&self) -> bool {
-        let link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        link.as_ref().is_some_and(|bus| bus.state().borrow().up)
+        self.link().is_some()
     }
 
     /// The manifest was read in this life.
@@ -125,6 +134,7 @@ impl Shared {
     pub fn changed(&self, applied: Revision, instances: u32) {
         self.applied.store(applied.0, Ordering::Release);
         self.instances.store(instances, Ordering::Release);
+        self.counts.instances.set(instances.into());
         self.changes.send_modify(|count| *count += 1);
     }
 

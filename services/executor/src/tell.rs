@@ -41,7 +41,7 @@ impl Outbox {
         if self.which == Events::Trouble && !told.is_trouble() {
             return;
         }
-        let event = event(told, life, node);
+        let event = event(&told, life, node);
         match &self.bus {
             Some(bus) => bus.emit(event),
             None => {
@@ -54,7 +54,7 @@ impl Outbox {
     }
 }
 
-fn event(told: Told, life: &Life, node: &NodeName) -> pb::Event {
+fn event(told: &Told, life: &Life, node: &NodeName) -> pb::Event {
     let mut details = BTreeMap::new();
     let mut add = |name: &str, value: String| {
         details.insert(name.to_owned(), value);
@@ -75,7 +75,18 @@ fn event(told: Told, life: &Life, node: &NodeName) -> pb::Event {
         source: format!("node-{node}"),
         kind: told.kind().to_owned(),
         actor: format!("node-{node}"),
-        reason: life.reason.clone(),
+        reason: match told {
+            Told::Sos(why) | Told::Scroll(why) | Told::Hook(why) => why.clone(),
+            Told::Started
+            | Told::Ready
+            | Told::Proven
+            | Told::Exited
+            | Told::Restarted
+            | Told::Stopped
+            | Told::Completed
+            | Told::Failed
+            | Told::Declined => life.reason.clone(),
+        },
         namespace: life.order.key.namespace.to_string(),
         workload: life.order.key.name.to_string(),
         instance: life.id.to_string(),

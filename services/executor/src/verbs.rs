@@ -1,4 +1,4 @@
-//! What an executor answers: `ping`, `sync`, `logs`, `exec`.
+//! What an executor answers: `ping`, `sync`, `logs`, `signal`, `leftovers`, `exec`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use crate::shared::Shared;
 use crate::site::Site;
 
 mod exec;
+mod leftovers;
 
 /// At most so many bytes of output in an answer, unless less is asked for.
 const MOST_BYTES: u32 = 512 * 1024;
@@ -48,6 +49,7 @@ pub async fn serve(bus: &Bus, parts: Parts) -> Result<(), SendError> {
         shared: Arc::clone(&shared),
         open: exec::Open::default(),
     };
+    let (signals, leftovers) = (inside.clone(), inside.clone());
     let (site, shared) = (&site, &shared);
     let (of_ping, to_ping) = (Arc::clone(site), Arc::clone(shared));
     let to_sync = Arc::clone(shared);
@@ -69,6 +71,14 @@ pub async fn serve(bus: &Bus, parts: Parts) -> Result<(), SendError> {
         .on::<pb::Logs, _, _>(move |_: Caller, ask| {
             let desk = desk.clone();
             async move { desk.logs(ask).await }
+        })
+        .on::<pb::Signal, _, _>(move |_: Caller, ask| {
+            let signals = signals.clone();
+            async move { signals.signal(ask).await }
+        })
+        .on::<pb::Leftovers, _, _>(move |_: Caller, ask| {
+            let leftovers = leftovers.clone();
+            async move { leftovers.leftovers(ask).await }
         })
         .on::<pb::Exec, _, _>(move |caller: Caller, ask| {
             let inside = inside.clone();
@@ -129,7 +139,7 @@ async fn read(dir: PathBuf, ask: pb::Logs) -> Result<pb::LogsReply, Problem> {
     let bytes = u64::from(given(ask.max_bytes, MOST_BYTES).min(MOST_BYTES));
     let shares = if ask.stream.is_empty() { 2 } else { 1 };
     let read = tokio::task::spawn_blocking(move || {
-        tail(&dir, Ask { stream: &ask.stream, lines, bytes: bytes / shares })
+        tail(&dir, Ask { stream: &ask.stream, grep: &ask.grep, lines, bytes: bytes / shares })
     });
     let tail = read.await.map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
     Ok(pb::LogsReply { lines: tail.lines, truncated: tail.truncated })

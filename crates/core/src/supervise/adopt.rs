@@ -30,7 +30,9 @@ pub(super) fn look(life: &mut Life, at: Moment<'_>, work: &mut Work) -> Option<E
                 work.effects.push((id, Effect::Signal(stop.signal)));
             }
             (Err(exit), Next::End) => return Some(Event::Exited(life.runs, exit)),
-            (Err(_), Next::Restart | Next::Halt) => life.phase = Phase::Unsettled(None),
+            (Err(_), Next::Restart | Next::Fail | Next::Halt) => {
+                life.phase = Phase::Unsettled(None)
+            }
         },
         Phase::Backoff { .. } => life.phase = Phase::Unsettled(None),
         Phase::Removing(_) => work.effects.push((id, Effect::Remove)),

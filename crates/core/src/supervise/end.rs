@@ -2,7 +2,7 @@
 
 use crate::instance::{Desired, Exit};
 use crate::time::{Span, Timestamp};
-use crate::workload::Kind;
+use crate::workload::{HookPoint, Kind};
 
 use super::{Effect, End, Life, Next, Phase, Told};
 
@@ -21,9 +21,12 @@ impl Life {
                 self.exit = Some(exit);
                 match next {
                     Next::Restart if self.order.desired == Desired::Run => self.again(now, effects),
+                    Next::Fail if self.order.desired == Desired::Run => self.failed(now, effects),
                     Next::End => self.finish(End::Stopped, now, effects),
                     // Whether it begins again is settled by a later order, or by the next executor.
-                    Next::Restart | Next::Halt => self.enter(Phase::Unsettled(None), now),
+                    Next::Restart | Next::Fail | Next::Halt => {
+                        self.enter(Phase::Unsettled(None), now)
+                    }
                 }
             }
             Phase::Waiting
@@ -90,7 +93,8 @@ impl Life {
         self.run = None;
         self.ready = false;
         self.enter(Phase::Removing(end), now);
-        effects.push(Effect::Remove);
+        let last = self.has_hook(HookPoint::AfterStop) && self.runs > 0;
+        effects.push(if last { Effect::Hook(HookPoint::AfterStop) } else { Effect::Remove });
     }
 }
 

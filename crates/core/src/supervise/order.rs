@@ -1,10 +1,12 @@
 //! What is ordered of an instance, what it is told, and what it asks for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::id::{Generation, Slot, SpecHash, Version, WorkloadKey};
-use crate::instance::{Desired, Exit, PortGrant, Spec};
+use crate::id::{Generation, InstanceId, Slot, SpecHash, Version, WorkloadKey};
+use crate::instance::{Desired, Exit, Manifest, PortGrant, Spec};
 use crate::resources::Resources;
+use crate::workload::HookPoint;
 use serde::{Deserialize, Serialize};
 
 use super::Run;
@@ -61,6 +63,20 @@ pub enum Event {
     Passing(u64),
     /// Its checks fail.
     Failing(u64, String),
+    /// It says itself that it is well and stays.
+    Proven(u64),
+    /// It was heard and is silent since: it hangs.
+    Silent(u64, String),
+    /// It uses so many bytes of memory.
+    Uses(u64),
+    /// What was to be done at a point of its life is done, or has failed in a way that counts.
+    HookDone(u64, HookPoint, Result<(), String>),
+    /// What was to be done was not, and that does not count.
+    HookFailed(String),
+    /// It calls for help, for this reason.
+    Sos(String),
+    /// It has something to tell to whoever listens.
+    Scroll(String),
     /// It ended, and nothing of it runs.
     Exited(u64, Exit),
     /// Nothing of it is left.
@@ -102,6 +118,8 @@ pub enum Effect {
     Check,
     /// End its checks.
     Uncheck,
+    /// Do what is to be done at a point of its life, and tell.
+    Hook(HookPoint),
     /// Remove everything of it but its output.
     Remove,
     /// Tell the fleet.
@@ -109,7 +127,7 @@ pub enum Effect {
 }
 
 /// What the fleet is told, as `instance.<word>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
     /// It runs.
     Started,
@@ -129,12 +147,18 @@ pub enum Told {
     Failed,
     /// The node refused it.
     Declined,
+    /// It calls for help, for this reason.
+    Sos(String),
+    /// It told something.
+    Scroll(String),
+    /// A hook failed.
+    Hook(String),
 }
 
 impl Told {
     /// The kind of the event.
     #[must_use]
-    pub const fn kind(self) -> &'static str {
+    pub const fn kind(&self) -> &'static str {
         match self {
             Self::Started => "instance.started",
             Self::Ready => "instance.ready",
@@ -145,15 +169,50 @@ impl Told {
             Self::Completed => "instance.completed",
             Self::Failed => "instance.failed",
             Self::Declined => "instance.declined",
+            Self::Sos(_) => "workload.sos",
+            Self::Scroll(_) => "instance.scroll",
+            Self::Hook(_) => "instance.hook",
         }
     }
 
     /// It went wrong, or somebody would ask why.
     #[must_use]
-    pub const fn is_trouble(self) -> bool {
+    pub const fn is_trouble(&self) -> bool {
         match self {
-            Self::Exited | Self::Restarted | Self::Failed | Self::Declined => true,
-            Self::Started | Self::Ready | Self::Proven | Self::Stopped | Self::Completed => false,
+            Self::Exited
+            | Self::Restarted
+            | Self::Failed
+            | Self::Declined
+            | Self::Sos(_)
+            | Self::Hook(_) => true,
+            Self::Started
+            | Self::Ready
+            | Self::Proven
+            | Self::Stopped
+            | Self::Completed
+            | Self::Scroll(_) => false,
         }
     }
+}
+
+/// The orders of a manifest, by instance.
+pub(super) fn orders(manifest: Manifest) -> BTreeMap<InstanceId, Order> {
+    let groups = manifest.groups.into_iter();
+    let orders = groups.flat_map(|group| {
+        let (key, version, spec, ask) = (group.key, group.version, group.spec, group.ask);
+        group.entries.into_iter().map(move |entry| {
+            let order = Order {
+                key: key.clone(),
+                version,
+                spec,
+                slot: entry.slot,
+                desired: entry.desired,
+                generation: entry.generation,
+                ports: entry.ports,
+                ask,
+            };
+            (entry.id, order)
+        })
+    });
+    orders.collect()
 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use crate::id::{SpecHash, Version};
 use crate::instance::{Desired, Spec};
 use crate::time::{Span, Timestamp};
+use crate::workload::HookPoint;
 
 use super::{Blame, Effect, End, Event, Life, Next, Order, Phase, Readiness, Run, Told};
 
 /// How long after a kill it is killed again: something forked just then.
 const KILL_AGAIN: Span = Span::from_secs(1);
+/// What is done before a stop takes no longer.
+const LONGEST_HOOK: Span = Span::from_secs(3600);
 
 impl Life {
     /// Takes one event, returns what should be done about it.
@@ -52,6 +55,15 @@ impl Life {
                 self.not_started(reason, blame, now, &mut effects);
             }
             Event::Passing(run) if run == self.runs => self.passing(now, &mut effects),
+            Event::Proven(run) if run == self.runs => self.says_proven(now, &mut effects),
+            Event::Silent(run, why) if run == self.runs => self.hangs(why, now, &mut effects),
+            Event::Uses(bytes) => self.uses(bytes, now, &mut effects),
+            Event::HookDone(run, point, done) if run == self.runs => {
+                self.hook_done(point, done, now, &mut effects);
+            }
+            Event::HookFailed(why) => effects.push(Effect::Tell(Told::Hook(why))),
+            Event::Sos(why) => effects.push(Effect::Tell(Told::Sos(why))),
+            Event::Scroll(text) => effects.push(Effect::Tell(Told::Scroll(text))),
             Event::Failing(run, reason) if run == self.runs => self.failing(reason),
             Event::Exited(run, exit) if run == self.runs => self.exited(exit, now, &mut effects),
             Event::Removed => self.removed(now, &mut effects),
@@ -63,7 +75,10 @@ impl Life {
             | Event::Passing(_)
             | Event::Failing(..)
             | Event::Exited(..)
-            | Event::Stuck(..) => {}
+            | Event::Stuck(..)
+            | Event::Proven(_)
+            | Event::Silent(..)
+            | Event::HookDone(..) => {}
         }
         effects
     }
@@ -123,7 +138,7 @@ impl Life {
                 self.finish(End::Stopped, now, effects);
             }
             Phase::Running => self.stop(Next::End, now, effects),
-            Phase::Stopping { next: Next::Restart, kill_at } => {
+            Phase::Stopping { next: Next::Restart | Next::Fail, kill_at } => {
                 self.phase = Phase::Stopping { next: Next::End, kill_at };
             }
             // A start that is under way is stopped when it is done.
@@ -182,6 +197,7 @@ impl Life {
         self.run = None;
         self.ready = false;
         self.proven = false;
+        self.readying = false;
         self.ready_at = None;
         self.reason.clear();
         self.enter(Phase::Preparing, now);
@@ -219,25 +235,40 @@ impl Life {
             return self.stop(Next::End, now, effects);
         }
         effects.push(Effect::Check);
+        if self.has_hook(HookPoint::AfterStart) {
+            effects.push(Effect::Hook(HookPoint::AfterStart));
+        }
         if readiness == Readiness::AtOnce {
             self.passing(now, effects);
         }
     }
 
-    fn passing(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        if self.phase != Phase::Running || self.ready {
+    pub(super) fn passing(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if self.phase != Phase::Running || self.ready || self.readying {
             return;
         }
+        if self.has_hook(HookPoint::BeforeReady) {
+            self.readying = true;
+            return effects.push(Effect::Hook(HookPoint::BeforeReady));
+        }
+        self.is_ready(now, effects);
+    }
+
+    pub(super) fn is_ready(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         self.ready = true;
         self.ready_at = Some(now);
         self.reason.clear();
         effects.push(Effect::Tell(Told::Ready));
+        if self.has_hook(HookPoint::AfterReady) {
+            effects.push(Effect::Hook(HookPoint::AfterReady));
+        }
         self.tick(now, effects);
     }
 
     fn failing(&mut self, reason: String) {
         if self.phase == Phase::Running {
             self.ready = false;
+            self.readying = false;
             self.reason = reason;
         }
     }
@@ -246,15 +277,23 @@ impl Life {
     pub(super) fn stop(&mut self, next: Next, now: Timestamp, effects: &mut Vec<Effect>) {
         let stop = self.spec.as_ref().map(|spec| spec.stop.clone()).unwrap_or_default();
         self.ready = false;
+        effects.push(Effect::Uncheck);
+        if self.has_hook(HookPoint::BeforeStop) {
+            // The ladder begins when that is done; it is bounded in time, and a person who stops it
+            // twice does not wait for it twice.
+            let kill_at = now.plus(LONGEST_HOOK).plus(stop.grace);
+            self.enter(Phase::Stopping { next, kill_at }, now);
+            return effects.push(Effect::Hook(HookPoint::BeforeStop));
+        }
         self.enter(Phase::Stopping { next, kill_at: now.plus(stop.grace) }, now);
-        effects.extend([Effect::Uncheck, Effect::Signal(stop.signal)]);
+        effects.push(Effect::Signal(stop.signal));
     }
 
     fn halt(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         self.halting = true;
         match self.phase {
             Phase::Running => self.stop(Next::Halt, now, effects),
-            Phase::Stopping { next: Next::Restart, kill_at } => {
+            Phase::Stopping { next: Next::Restart | Next::Fail, kill_at } => {
                 self.phase = Phase::Stopping { next: Next::Halt, kill_at };
             }
             Phase::Waiting
@@ -306,11 +345,10 @@ impl Life {
         }
         match self.phase {
             Phase::Backoff { .. } => self.again(now, effects),
-            Phase::Running => {
-                self.proven = true;
-                self.streak = 0;
-                effects.push(Effect::Tell(Told::Proven));
+            Phase::Running if self.too_old_at().is_some_and(|at| at <= now) => {
+                self.recycle("it has reached `recycle.max_age`", now, effects);
             }
+            Phase::Running => self.is_proven(effects),
             Phase::Stopping { next, .. } => {
                 self.phase = Phase::Stopping { next, kill_at: now.plus(KILL_AGAIN) };
                 effects.push(Effect::Kill);

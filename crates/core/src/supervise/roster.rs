@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 
 use super::adopt::look;
 use super::gate::gate;
+use super::order::orders;
 use super::{Effect, Event, Leave, Life, Order, Phase, Run};
 
 /// Which manifest was applied; compared in this order.
@@ -107,6 +108,12 @@ impl Roster {
         !self.fenced.is_empty()
     }
 
+    /// How many need the node's pledge.
+    #[must_use]
+    pub fn fenced(&self) -> usize {
+        self.fenced.len()
+    }
+
     /// One instance.
     #[must_use]
     pub fn get(&self, id: InstanceId) -> Option<&Life> {
@@ -130,10 +137,13 @@ impl Roster {
         self.lives.values().map(Life::status).collect()
     }
 
-    /// What an instance uses, as last measured.
-    pub fn uses(&mut self, id: InstanceId, usage: Usage) {
-        if let Some(life) = self.lives.get_mut(&id) {
-            life.usage = usage;
+    /// What an instance uses, as last measured. One that uses more than it may is renewed.
+    pub fn uses(&mut self, id: InstanceId, usage: Usage, at: Moment<'_>, work: &mut Work) {
+        let Some(life) = self.lives.get_mut(&id) else { return };
+        life.usage = usage;
+        let most = life.spec.as_ref().and_then(|spec| spec.recycle.max_rss);
+        if most.is_some_and(|most| usage.memory > most.0) {
+            self.feel(id, Event::Uses(usage.memory), at, work);
         }
     }
 
@@ -373,26 +383,4 @@ fn less(all: Resources, part: Resources) -> Resources {
         disk: Bytes(all.disk.0.saturating_sub(part.disk.0)),
         network: all.network.saturating_sub(part.network),
     }
-}
-
-/// The orders of a manifest, by instance.
-fn orders(manifest: Manifest) -> BTreeMap<InstanceId, Order> {
-    let groups = manifest.groups.into_iter();
-    let orders = groups.flat_map(|group| {
-        let (key, version, spec, ask) = (group.key, group.version, group.spec, group.ask);
-        group.entries.into_iter().map(move |entry| {
-            let order = Order {
-                key: key.clone(),
-                version,
-                spec,
-                slot: entry.slot,
-                desired: entry.desired,
-                generation: entry.generation,
-                ports: entry.ports,
-                ask,
-            };
-            (entry.id, order)
-        })
-    });
-    orders.collect()
 }

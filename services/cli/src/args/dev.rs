@@ -65,6 +65,16 @@ pub enum DevCommand {
         #[arg(long)]
         parent: u32,
     },
+    /// Another program that ends with us, such as nats-server.
+    #[command(hide = true)]
+    Exec {
+        /// The process that it ends with.
+        #[arg(long)]
+        parent: u32,
+        /// Program and arguments.
+        #[arg(required = true, last = true)]
+        command: Vec<std::ffi::OsString>,
+    },
 }
 
 /// `ostler dev node`.

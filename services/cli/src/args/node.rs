@@ -16,6 +16,14 @@ pub enum NodeCommand {
         /// Its name.
         node: String,
     },
+    /// What runs there for us though no record says so, as after a lost journal.
+    Leftovers {
+        /// Its name.
+        node: String,
+        /// End all of it.
+        #[arg(long)]
+        clean: bool,
+    },
     /// Give it no new work.
     Cordon {
         /// Its name.

@@ -93,6 +93,9 @@ pub struct LogsArgs {
     /// Only `stdout` or `stderr`.
     #[arg(long)]
     pub stream: Option<String>,
+    /// Only lines that hold this text.
+    #[arg(long, value_name = "TEXT")]
+    pub grep: Option<String>,
 }
 
 /// What to run inside which instance.

@@ -98,3 +98,18 @@ pub async fn relocate(
     let command: Value = session.client.json(Method::POST, &path, Some(&body)).await?;
     follow::until_done(session, &command).await
 }
+
+/// `ostler reload`: a workload if there is one of that name, else an instance.
+pub async fn reload(session: &Session, what: &str) -> Result<(), Failure> {
+    let workload = session::workload_path(what).ok();
+    if let Some(path) = workload
+        && session.client.get::<Value>(&path).await.is_ok()
+    {
+        let view: Value = session.client.post(&format!("{path}/reload")).await?;
+        return session.tell(&view, &format!("{what} reads its settings again"));
+    }
+    let view = session::instance(session, what).await?;
+    let path = format!("/v1/instances/{}/reload", text(&view, "id"));
+    let view: Value = session.client.post(&path).await?;
+    session.tell(&view, &format!("{what} reads its settings again"))
+}

@@ -4,6 +4,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::args::LogsArgs;
+use crate::client::encode;
 use crate::failure::Failure;
 use crate::output::{self, text};
 use crate::session::{self, Session};
@@ -39,7 +40,9 @@ async fn one(
     let name = format!("{}/{} ", text(instance, "workload"), text(instance, "slot"));
     let name = if prefix { name } else { String::new() };
     let stream = args.stream.as_ref().map(|stream| format!("&stream={stream}")).unwrap_or_default();
-    let path = format!("/v1/instances/{}/logs?tail={}{stream}", text(instance, "id"), args.tail);
+    let grep = args.grep.as_ref().map(|grep| format!("&grep={}", encode(grep))).unwrap_or_default();
+    let path =
+        format!("/v1/instances/{}/logs?tail={}{stream}{grep}", text(instance, "id"), args.tail);
     if !args.follow {
         let body = session.client.text(&path).await?;
         for line in body.lines() {

@@ -9,7 +9,7 @@ use crate::args::NodeCommand;
 use crate::client::{NOTHING, encode};
 use crate::failure::Failure;
 use crate::follow;
-use crate::output::{self, ago, column, percent, text, wide};
+use crate::output::{self, Column, ago, column, percent, text, wide};
 use crate::session::Session;
 
 /// `ostler nodes …`.
@@ -17,9 +17,17 @@ pub async fn run(session: &Session, command: NodeCommand) -> Result<(), Failure>
     match command {
         NodeCommand::List { watch } => watch::every(watch, || list(session)).await,
         NodeCommand::Show { node } => {
-            let view: Value = session.client.get(&path(&node)).await?;
+            let mut view: Value = session.client.get(&path(&node)).await?;
+            // A node that is away cannot be asked.
+            let left = session.client.get::<Value>(&format!("{}/leftovers", path(&node))).await;
+            if let Some(items) = left.ok().and_then(|left| left["items"].as_array().cloned())
+                && !items.is_empty()
+            {
+                view["leftovers"] = items.into();
+            }
             output::show(session.format, &view)
         }
+        NodeCommand::Leftovers { node, clean } => leftovers(session, &node, clean).await,
         NodeCommand::Cordon { node } => act(session, &node, "cordon").await,
         NodeCommand::Uncordon { node } => act(session, &node, "uncordon").await,
         NodeCommand::Activate { node } => act(session, &node, "activate").await,
@@ -107,4 +115,23 @@ async fn remove(session: &Session, node: &str, force: bool) -> Result<(), Failur
     let path = format!("{}{query}", path(node));
     let view: Value = session.client.json(Method::DELETE, &path, NOTHING).await?;
     session.tell(&view, &format!("{node} is removed"))
+}
+
+const LEFTOVERS: &[Column] = &[
+    column("INSTANCE", |item| text(item, "instance")),
+    column("PID", |item| text(item, "pid")),
+    column("CLEANED", |item| text(item, "cleaned")),
+    column("COMMAND", |item| text(item, "command")),
+];
+
+async fn leftovers(session: &Session, node: &str, clean: bool) -> Result<(), Failure> {
+    let path = format!("{}/leftovers", path(node));
+    let mut left: Value = session.client.get(&path).await?;
+    let count = left["items"].as_array().map_or(0, Vec::len);
+    if clean && count > 0 {
+        session.confirm(&format!("This ends {count} processes on {node}."))?;
+        left = session.client.json(Method::DELETE, &path, NOTHING).await?;
+    }
+    let items = left["items"].as_array().cloned().unwrap_or_default();
+    output::list(session.format, &items, LEFTOVERS)
 }

@@ -37,6 +37,25 @@ pub fn start(program: &Path, args: &[String], log: File) -> Result<Child, Failur
         .map_err(|error| Failure::failed(format!("cannot start {}: {error}", program.display())))
 }
 
+/// Starts another program as a child that ends with this process, however that ends.
+pub fn start_other(program: &Path, args: &[String], log: File) -> Result<Child, Failure> {
+    let exe = std::env::current_exe().map_err(Failure::failed)?;
+    let parent = std::process::id().to_string();
+    let program = program.display().to_string();
+    let own = ["dev", "exec", "--parent", &parent, "--", &program].map(str::to_owned);
+    start(&exe, &[own.as_slice(), args].concat(), log)
+}
+
+/// This process becomes another program; returns only if it cannot.
+pub fn become_program(command: &[std::ffi::OsString]) -> Failure {
+    use std::os::unix::process::CommandExt as _;
+    let Some((program, args)) = command.split_first() else {
+        return Failure::usage("there is no program to become");
+    };
+    let error = std::process::Command::new(program).args(args).exec();
+    Failure::failed(format!("cannot run {}: {error}", program.display()))
+}
+
 /// The pid as the system wants it.
 fn pid(raw: u32) -> Option<Pid> {
     i32::try_from(raw).ok().and_then(Pid::from_raw)

@@ -54,7 +54,7 @@ pub async fn start(layout: &Layout) -> Result<Child, Failure> {
     let path = layout.dir.join("nats.conf");
     write_whole(&path, &configuration(layout))?;
     let args = ["-c".to_owned(), path.display().to_string()];
-    child::start(&program, &args, layout.log("nats")?)
+    child::start_other(&program, &args, layout.log("nats")?)
 }
 
 /// The limits of streams are caps: the server is told a number above their sum, or a small disk

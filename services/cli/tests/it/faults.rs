@@ -233,3 +233,15 @@ async fn ctrl_c_ends_an_executor_that_was_started_again_by_hand() {
     assert_eq!(processes_in(&fleet.data()), Vec::<u32>::new(), "{}", fleet.logs());
     assert!(fleet.by_hand().into_iter().all(|pid| !alive(pid)), "an executor is left");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_dev_fleet_takes_nats_and_its_parts_with_it_and_leaves_no_instance_after_the_next()
+{
+    let (mut fleet, _) = three().await;
+    let parts = ["nats", "registry", "gateway", "node-1"].map(|part| fleet.pid(part));
+    fleet.kill_dev().await;
+    eventually("nothing of it is left", || async { parts.iter().all(|pid| !alive(*pid)) }).await;
+    fleet.start_again().await;
+    fleet.end().await;
+    assert_eq!(processes_in(&fleet.data()), Vec::<u32>::new(), "{}", fleet.logs());
+}

@@ -74,6 +74,12 @@ impl Fleet {
         self.ready = serde_json::from_str(&text).expect("JSON");
     }
 
+    /// SIGKILL for the one that started all others.
+    pub async fn kill_dev(&mut self) {
+        signal(self.dev.id().expect("it runs"), Signal::KILL);
+        self.dev.wait().await.expect("a child");
+    }
+
     /// Ctrl-C; waits until it has ended.
     pub async fn end(&mut self) {
         signal(self.dev.id().expect("it runs"), Signal::INT);

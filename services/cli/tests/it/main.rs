@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod even;
+mod exec;
 mod faults;
 mod fleet;
 mod input;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ostler_core::instance::{Exit, Spec};
 use ostler_core::placement::{Seat, room};
 use ostler_core::resources::Resources;
-use ostler_core::workload::{CheckKind, DriverKind, Private};
+use ostler_core::workload::{DriverKind, Private};
 use tracing::info;
 
 use crate::driver::{Adoption, Drivers, Launch, Place, Run};
@@ -36,7 +36,6 @@ impl Host for Here<'_> {
         if let Some(why) = self.shared.refusal(spec.driver) {
             return Err(format!("declined: {why}"));
         }
-        later(life)?;
         self.can_guard(spec)?;
         let seat = Seat {
             capacity: self.site.facts.capacity,
@@ -113,18 +112,4 @@ pub(super) fn launch_of(life: &Life, place: &Arc<Place>) -> Option<Launch> {
         ports: life.order.ports.clone(),
         place: Arc::clone(place),
     })
-}
-
-/// What is refused rather than pretended.
-fn later(life: &Life) -> Result<(), String> {
-    let Some(spec) = &life.spec else { return Ok(()) };
-    let beats = spec.checks.iter().any(|check| check.kind == CheckKind::Heartbeat);
-    let asked = [
-        (beats, "heartbeat checks come with a later version"),
-        (!spec.hooks.is_empty(), "hooks come with a later version"),
-    ];
-    match asked.into_iter().find(|(asked, _)| *asked) {
-        Some((_, why)) => Err(why.to_owned()),
-        None => Ok(()),
-    }
 }

@@ -12,6 +12,7 @@ use crate::fence::Fence;
 use crate::journal::{Journal, Saved};
 use crate::shared::Shared;
 use crate::site::Site;
+use crate::socket::{Pulses, Sockets};
 use crate::supervise::Roster;
 use crate::tell::Outbox;
 use crate::timeline::Timeline;
@@ -45,6 +46,12 @@ impl Agent {
             zone: site.zone.clone(),
             address: site.address.clone(),
         };
+        let sockets = Sockets {
+            shared: Arc::clone(&shared),
+            sink: happened.clone(),
+            pulses: Pulses::default(),
+            open: Arc::default(),
+        };
         let mut agent = Self {
             site,
             place: Arc::new(place),
@@ -58,12 +65,14 @@ impl Agent {
             halting: None,
             fence,
             owed: Owed::default(),
+            sockets,
             happened_tx: happened,
         };
         let mut work = Work::default();
         for life in saved.lives {
             agent.with_roster(|roster, at| roster.take_back(life, at, &mut work.roster));
         }
+        agent.open_sockets();
         agent.fence.want(agent.roster.needs_pledge());
         agent.carry_out(work).await;
         // Also when nothing changed: beats and the goodbye count what was adopted.

@@ -18,13 +18,17 @@ impl Agent {
         let news = &work.roster;
         let there_is_news = !news.changed.is_empty() || !news.forgotten.is_empty() || news.applied;
         if there_is_news || self.owed.is_due() {
-            match self.write_down(&work.roster).await {
+            let timed = self.shared.counts.journal.start_timer();
+            let written = self.write_down(&work.roster).await;
+            timed.observe_duration();
+            match written {
                 Ok(()) => {
                     self.owed.paid();
                     self.shared.journal(Ok(()));
                 }
                 Err(cause) => {
                     self.owed.failed();
+                    self.shared.counts.journal_failures.inc();
                     error!(error = %cause, "nothing is started until the journal can be written");
                     self.shared.journal(Err(cause.to_string()));
                     self.put_off(&mut work);
@@ -81,24 +85,33 @@ impl Agent {
     fn effect(&mut self, id: InstanceId, effect: Effect) {
         let Some(life) = self.roster.get(id) else { return };
         match effect {
-            Effect::Launch => match (self.launch_of(life), self.driver_of(life)) {
-                (Some(launch), Some(_)) if self.runs_already(life, &launch) => {}
-                (Some(launch), Some(driver)) => driver.start(Arc::new(launch)),
-                _ => error!(instance.id = %id, "instance {id} has nothing that could be started"),
+            Effect::Launch => match self.launch_of(life) {
+                Some(launch) if self.runs_already(life, &launch) => {}
+                Some(launch) => self.begin(Arc::new(launch)),
+                None => {
+                    error!(instance.id = %id, "instance {id} has nothing that could be started")
+                }
             },
+            Effect::Hook(point) => self.hook(life, point),
             Effect::Signal(signal) => {
                 self.driver_of(life).inspect(|driver| driver.signal(id, &signal));
             }
             Effect::Kill => {
                 self.driver_of(life).inspect(|driver| driver.kill(id));
             }
-            Effect::Remove => match self.driver_of(life) {
-                Some(driver) => driver.remove(id),
-                None => self.shared.later((id, Event::Removed), &self.happened_tx),
-            },
+            Effect::Remove => {
+                self.sockets.close(id);
+                match self.driver_of(life) {
+                    Some(driver) => driver.remove(id),
+                    None => self.shared.later((id, Event::Removed), &self.happened_tx),
+                }
+            }
             Effect::Check => self.check(id),
             Effect::Uncheck => self.uncheck(id),
-            Effect::Tell(told) => self.outbox.tell(told, life, &self.site.node),
+            Effect::Tell(told) => {
+                self.shared.counts.told.with_label_values(&[told.kind()]).inc();
+                self.outbox.tell(told, life, &self.site.node);
+            }
         }
     }
 
@@ -133,6 +146,7 @@ impl Agent {
         let inquiry = checks::Inquiry {
             launch: Arc::new(launch),
             drivers: Arc::clone(&self.drivers),
+            pulses: self.sockets.pulses.clone(),
             sink: self.happened_tx.clone(),
         };
         self.shared.tasks.spawn_brief(async move {

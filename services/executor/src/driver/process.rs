@@ -39,7 +39,8 @@ mod user;
 
 pub use cgroup::Cgroups;
 pub use confine::Confinement;
-pub use launch::StartError;
+pub use inside::beside;
+pub use launch::{StartError, prepare};
 pub use leftover::scan as find_all;
 pub use proc::{end_all, ours, start_ticks};
 pub use signal::signal_number;
@@ -162,6 +163,19 @@ impl Process {
     #[must_use]
     pub fn pid(&self, id: InstanceId) -> Option<u32> {
         self.inner.run_of(id)?.pid
+    }
+
+    /// Makes the directory of an instance, from its artifact where it has one; whose it is, where
+    /// that is not who runs the executor. Nothing where it is there already.
+    pub async fn make_home(
+        &self,
+        launch: &Arc<Launch>,
+    ) -> Result<Option<(u32, u32)>, (String, Blame)> {
+        package::prepare(self.means(), self.inner.artifacts.get(), launch).await?;
+        let (inner, launch) = (Arc::clone(&self.inner), Arc::clone(launch));
+        let made = tokio::task::spawn_blocking(move || prepare(&inner.means, &launch)).await;
+        let made = made.unwrap_or_else(|error| Err(StartError::Host(error.to_string())));
+        made.map_err(|error| (error.to_string(), Blame::Instance))
     }
 
     /// How it uses its host.

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
 
 use crate::agent::Message;
+use crate::driver::process::signal_number;
 use crate::driver::session::{Exec, Input, Output, Session, Size};
 use crate::driver::{Drivers, Launch};
 use crate::shared::Shared;
@@ -120,6 +121,26 @@ impl Desk {
             }
         });
         Ok(pb::ExecReply {})
+    }
+
+    /// Tells an instance something by a signal.
+    pub(super) async fn signal(&self, ask: pb::Signal) -> Result<pb::SignalReply, Problem> {
+        let id = ask.instance.parse().map_err(|error| invalid("instance", error))?;
+        let launch = self.running(id).await?;
+        let section = launch.spec.sections.process.as_ref();
+        let own = section.and_then(|section| section.reload_signal.clone());
+        let signal = if ask.signal.is_empty() {
+            own.unwrap_or_else(|| "SIGHUP".to_owned())
+        } else {
+            ask.signal
+        };
+        if signal_number(&signal).is_none() {
+            return Err(invalid("signal", format!("there is no signal `{signal}`")));
+        }
+        let driver = self.drivers.of(launch.spec.driver);
+        let driver = driver.ok_or_else(|| Problem::new(Code::Conflict, "its driver is gone"))?;
+        driver.signal(id, &signal);
+        Ok(pb::SignalReply {})
     }
 
     async fn running(&self, id: InstanceId) -> Result<Arc<Launch>, Problem> {

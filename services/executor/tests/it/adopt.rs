@@ -219,3 +219,68 @@ async fn an_executor_that_was_replaced_ends_and_touches_nothing() {
     assert!(Path::new(&format!("/proc/{pid}/cwd")).exists());
     clean(&rig).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_journal_doubles_nothing_and_what_nobody_names_is_a_leftover_that_can_be_ended() {
+    use ostler_schemas::pb;
+    let mut rig = Rig::start().await;
+    let mut executor = Executor::start(&rig);
+    rig.wanted.insert(id(1), Wanted::run(spec("")));
+    rig.wanted.insert(id(2), Wanted::run(spec("")));
+    rig.commit().await;
+    let one = rig.until("one runs", id(1), running).await;
+    let two = rig.until("two runs", id(2), running).await;
+    let two = two.pid.expect("a pid");
+    executor.kill();
+    for file in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+        std::fs::remove_file(rig.dir.path().join(file)).ok();
+    }
+    rig.wanted.remove(&id(2));
+    rig.commit().await;
+    let mut executor = Executor::start(&rig);
+    let epoch = || async { rig.report().await.is_some_and(|report| report.epoch.0 == 2) };
+    eventually("the next life reports", epoch).await;
+    let after = rig.until("it runs", id(1), running).await;
+    assert_eq!(after.pid, one.pid);
+    let caller = ostler_bus::Caller::program("test");
+    let ask = |clean| pb::Leftovers { clean, ..Default::default() };
+    let left = rig.bus.call_node(&Rig::node(), &ask(false), &caller).await.expect("told").items;
+    let found: Vec<_> = left.iter().map(|item| (item.pid, item.command.as_str())).collect();
+    assert_eq!(found, [(Some(two), "sleep 1000")]);
+    let cleaned = rig.bus.call_node(&Rig::node(), &ask(true), &caller).await.expect("told").items;
+    assert!(cleaned[0].cleaned);
+    let gone = || async { !Path::new(&format!("/proc/{two}/cwd")).exists() };
+    eventually("it is gone", gone).await;
+    executor.kill();
+    assert_eq!(clean(&rig).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_is_not_root_runs_what_needs_no_root_and_says_what_does() {
+    use std::os::unix::process::CommandExt as _;
+    const NOBODY: u32 = 65_534;
+    let mut rig = Rig::start().await;
+    let file = write_config(rig.dir.path(), &rig.nats.url());
+    for path in [rig.dir.path(), &file] {
+        std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("root");
+    }
+    let child = Command::new(env!("CARGO_BIN_EXE_ostler-executor"))
+        .args(["--config".as_ref(), file.as_os_str()])
+        .stdin(Stdio::null())
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .spawn();
+    let mut executor = Executor(child.expect("it starts"));
+    let who = "[process]\ncommand = [\"sh\", \"-c\", \"id -un; exec sleep 1000\"]";
+    rig.order(id(1), Wanted::run(spec(who))).await;
+    let status = rig.until("it runs", id(1), running).await;
+    let other = "restart.attempts = 0\n[process]\ncommand = [\"true\"]\nuser = \"root\"";
+    rig.order(id(2), Wanted::run(spec(other))).await;
+    let failed = rig.until("it fails", id(2), |s| s.observed == Observed::Failed).await;
+    assert!(failed.reason.contains("the executor is not root"), "{}", failed.reason);
+    let output = rig.dir.path().join("logs").join(id(1).to_string()).join("stdout.log");
+    assert_eq!(std::fs::read_to_string(output).expect("it wrote"), "nobody\n");
+    executor.terminate();
+    assert!(Path::new(&format!("/proc/{}/cwd", status.pid.expect("a pid"))).exists());
+    assert_eq!(clean(&rig).await, 1);
+}

@@ -18,7 +18,7 @@ async fn next(session: &mut Session) -> Output {
 }
 
 /// Everything that it writes to its standard output, and how it ends.
-async fn all(mut session: Session) -> (String, String, Exit) {
+pub async fn all(mut session: Session) -> (String, String, Exit) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     loop {
         match next(&mut session).await {

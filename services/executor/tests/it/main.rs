@@ -2,6 +2,7 @@
 
 mod adopt;
 mod artifact;
+mod confine;
 mod contract;
 mod docker;
 mod exec;
@@ -11,3 +12,4 @@ mod nspawn;
 mod process;
 mod rig;
 mod supervise;
+mod tend;

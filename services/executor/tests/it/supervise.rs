@@ -62,6 +62,7 @@ fn show(effect: &Effect) -> String {
         Effect::Check => "check".into(),
         Effect::Uncheck => "uncheck".into(),
         Effect::Remove => "remove".into(),
+        Effect::Hook(point) => point.as_str().into(),
         Effect::Tell(told) => format!("<{}>", told.kind().trim_start_matches("instance.")),
     }
 }

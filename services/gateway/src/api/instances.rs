@@ -24,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(explain))
         .routes(routes!(stop))
         .routes(routes!(restart))
+        .routes(routes!(reload))
         .routes(routes!(move_to))
 }
 
@@ -142,6 +143,61 @@ async fn restart(
     let command = asker.ask(pb::InstanceRestart { id }).await?;
     let within = params.wait.unwrap_or_default();
     Ok(Accepted(wait::command(&asker, within, command).await?).into_response())
+}
+
+/// Let an instance read its settings again, by its reload signal.
+#[utoipa::path(post, path = "/v1/instances/{id}/reload", tag = "instances",
+    params(InstancePath, OnceHeaders), request_body(content = Option<Empty>),
+    responses((status = 200, body = pb::InstanceView)))]
+async fn reload(
+    asker: Allowed<InstancesWrite>,
+    InstanceRef(id): InstanceRef,
+    _: NoConditions,
+    _: Params<Nothing>,
+    _: JsonBody<Empty>,
+) -> Answer<Json<pb::InstanceView>> {
+    let (view, node) = located(&asker, id).await?;
+    let signal = pb::Signal { instance: view.id.clone(), signal: String::new() };
+    asker.ask_node(&node, signal).await?;
+    Ok(Json(view))
+}
+
+/// Tells every instance of a workload that runs to read its settings again.
+pub(super) async fn reload_all(
+    asker: &crate::extract::Asker,
+    namespace: &str,
+    workload: &str,
+) -> Answer<()> {
+    let (mut cursor, mut missed, mut all) = (String::new(), 0u32, 0u32);
+    loop {
+        let ask = pb::InstanceList {
+            namespace: namespace.to_owned(),
+            workload: workload.to_owned(),
+            state: "running".to_owned(),
+            limit: 1000,
+            cursor,
+            ..Default::default()
+        };
+        let page = asker.ask(ask).await?;
+        let told = page.items.iter().map(async |item| {
+            let node = item.node.parse().ok()?;
+            let signal = pb::Signal { instance: item.id.clone(), signal: String::new() };
+            asker.ask_node(&node, signal).await.ok()
+        });
+        for told in futures::future::join_all(told).await {
+            all += 1;
+            missed += u32::from(told.is_none());
+        }
+        match page.next_cursor {
+            Some(next) if !next.is_empty() => cursor = next,
+            Some(_) | None => break,
+        }
+    }
+    if missed == 0 {
+        return Ok(());
+    }
+    let detail = format!("{missed} of {all} instances could not be told");
+    Err(Refusal::new(ostler_schemas::problem::Code::Unavailable, detail))
 }
 
 /// Start an instance's replacement elsewhere, then end it.

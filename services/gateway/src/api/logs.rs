@@ -43,6 +43,8 @@ pub struct LogParams {
     pub tail: Option<u32>,
     /// `stdout` or `stderr`; absent: both.
     pub stream: String,
+    /// Only lines that hold this text; absent: all.
+    pub grep: String,
 }
 
 impl LogParams {
@@ -55,7 +57,8 @@ impl LogParams {
             return Err(Refusal::malformed("tail", format!("from 1 to {MOST_LINES} lines")));
         }
         let instance = instance.to_string();
-        Ok(pb::Logs { instance, stream: self.stream.clone(), tail, ..Default::default() })
+        let (stream, grep) = (self.stream.clone(), self.grep.clone());
+        Ok(pb::Logs { instance, stream, grep, tail, ..Default::default() })
     }
 }
 
@@ -137,7 +140,7 @@ struct End<'a> {
 }
 
 async fn send_all(mut from: Following, first: pb::LogsReply, sink: Sink) -> Result<(), Gone> {
-    send_lines(&sink, &from.request.stream, &first.lines).await?;
+    send_lines(&sink, &from.request, &first.lines).await?;
     let mut renew = tokio::time::interval(FOLLOW / 2);
     renew.tick().await;
     loop {
@@ -158,14 +161,16 @@ async fn send_all(mut from: Following, first: pb::LogsReply, sink: Sink) -> Resu
                     let dropped = Dropped { dropped: chunk.dropped };
                     sink.send(None, Some("dropped"), &dropped).await?;
                 }
-                send_lines(&sink, &from.request.stream, &chunk.lines).await?;
+                send_lines(&sink, &from.request, &chunk.lines).await?;
             }
         }
     }
 }
 
-async fn send_lines(sink: &Sink, stream: &str, lines: &[pb::LogLine]) -> Result<(), Gone> {
-    for line in lines.iter().filter(|line| stream.is_empty() || line.stream == stream) {
+async fn send_lines(sink: &Sink, of: &pb::Logs, lines: &[pb::LogLine]) -> Result<(), Gone> {
+    let stream = |line: &&pb::LogLine| of.stream.is_empty() || line.stream == of.stream;
+    let holds = |line: &&pb::LogLine| line.text.contains(&of.grep);
+    for line in lines.iter().filter(stream).filter(holds) {
         sink.send(None, None, line).await?;
     }
     Ok(())

@@ -25,6 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(show, patch, remove))
+        .routes(routes!(leftovers, clean))
         .routes(routes!(explain))
         .routes(routes!(cordon))
         .routes(routes!(uncordon))
@@ -124,6 +125,38 @@ async fn show(
 ) -> Answer<Tagged<pb::NodeView>> {
     let view = asker.ask(pb::NodeGet { name: name.to_string() }).await?;
     Ok(Tagged(view.revision, view))
+}
+
+/// What runs for us on a node though no record says so: an executor that lost its journal left it.
+#[utoipa::path(get, path = "/v1/nodes/{name}/leftovers", tag = "nodes", params(NodePath),
+    responses((status = 200, body = pb::LeftoversReply)))]
+async fn leftovers(
+    asker: Allowed<NodesRead>,
+    NodeRef(name): NodeRef,
+    _: Params<Nothing>,
+) -> Answer<Json<pb::LeftoversReply>> {
+    asker.ask_node(&name, pb::Leftovers::default()).await.map(Json)
+}
+
+/// Which leftover.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct CleanParams {
+    /// Only this one; absent: all.
+    pub instance: String,
+}
+
+/// End what is left over on a node.
+#[utoipa::path(delete, path = "/v1/nodes/{name}/leftovers", tag = "nodes",
+    params(NodePath, CleanParams), responses((status = 200, body = pb::LeftoversReply)))]
+async fn clean(
+    asker: Allowed<NodesWrite>,
+    NodeRef(name): NodeRef,
+    _: NoConditions,
+    Params(CleanParams { instance }): Params<CleanParams>,
+) -> Answer<Json<pb::LeftoversReply>> {
+    asker.ask_node(&name, pb::Leftovers { instance, clean: true }).await.map(Json)
 }
 
 /// Why a node has what it has.

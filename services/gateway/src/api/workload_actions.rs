@@ -150,12 +150,24 @@ macro_rules! action {
     };
 }
 
-action!(
-    reload,
-    WorkloadReload,
-    "/v1/workloads/{ns}/{name}/reload",
-    "Let all instances read their configuration again."
-);
+/// Let all instances read their settings again, by their reload signal.
+#[utoipa::path(post, path = "/v1/workloads/{ns}/{name}/reload", tag = "workloads",
+    params(WorkloadPath, Waiting, OnceHeaders), request_body(content = Option<Empty>),
+    responses((status = 200, body = pb::WorkloadView)))]
+async fn reload(
+    asker: Allowed<WorkloadsWrite>,
+    WorkloadRef(key): WorkloadRef,
+    _: NoConditions,
+    Params(params): Params<Waiting>,
+    _: JsonBody<Empty>,
+) -> Answer<Response> {
+    let (namespace, name) = of(&key);
+    let ask = pb::WorkloadReload { namespace: namespace.clone(), name: name.clone() };
+    let view = asker.ask(ask).await?;
+    super::instances::reload_all(&asker, &namespace, &name).await?;
+    changed(&asker, &key, view, &Changing { dry_run: false, wait: params.wait }).await
+}
+
 action!(
     stop,
     WorkloadStop,

@@ -27,7 +27,9 @@ const PROMISED: &str = "
     GET /v1/metrics/fleet | GET /v1/metrics/nodes/{name} | GET /v1/metrics/instances/{id}
     GET /v1/status | GET /v1/instances/{id}/exec | GET /v1/artifacts | GET /v1/artifacts/{name}
     PUT /v1/artifacts/{name} | DELETE /v1/artifacts/{name} | GET /v1/artifacts/{name}/versions
-    GET /v1/endpoints | GET /v1/endpoints/{name}";
+    GET /v1/endpoints | GET /v1/endpoints/{name}
+    POST /v1/instances/{id}/reload | GET /v1/nodes/{name}/leftovers
+    DELETE /v1/nodes/{name}/leftovers";
 
 #[test]
 fn every_promised_path_is_documented_and_no_other() {

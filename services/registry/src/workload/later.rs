@@ -1,6 +1,6 @@
 //! What a specification may say and nothing obeys yet: refused rather than passed over in silence.
 
-use ostler_core::workload::{Recycle, Sleep, Workload};
+use ostler_core::workload::{Sleep, Workload};
 use ostler_schemas::problem::FieldError;
 
 /// Fields that come with a later version, each with that reason.
@@ -8,7 +8,6 @@ pub(super) fn not_yet(workload: &Workload) -> Vec<FieldError> {
     let asked = [
         ("scale", !workload.scale.is_empty(), "copies on demand"),
         ("sleep", workload.sleep != Sleep::default(), "sleep"),
-        ("recycle", workload.recycle != Recycle::default(), "recycle limits"),
     ];
     let asked = asked.into_iter().filter(|(_, asked, _)| *asked);
     asked
@@ -34,10 +33,7 @@ mod tests {
     fn what_nothing_obeys_yet_is_refused_by_name() {
         assert_eq!(fields(""), Vec::<String>::new());
         assert_eq!(fields(r#","sleep":{"idle_after":"5m"}"#), ["sleep"]);
-        assert_eq!(
-            fields(r#","recycle":{"max_age":"1h"},"scale":{"max":3}"#),
-            ["scale", "recycle"]
-        );
+        assert_eq!(fields(r#","recycle":{"max_age":"1h"},"scale":{"max":3}"#), ["scale"]);
         let text = r#","placement":{"strategy":"auction"}"#;
         assert_eq!(fields(text), Vec::<String>::new());
     }

@@ -19,6 +19,8 @@ mod detect;
 pub struct Hierarchy {
     /// The directory in which the groups are made.
     pub base: PathBuf,
+    /// From where on controllers are passed down to it; nothing above is touched.
+    pub from: PathBuf,
     /// Which version.
     pub version: Version,
     /// Its controllers that we use.
@@ -70,8 +72,19 @@ impl Cgroups {
         }
         let mut usable = Vec::new();
         let mut without = "the host has none".to_owned();
-        for hierarchy in detect::hierarchies(parent, node) {
-            match detect::prepare(&hierarchy) {
+        for mut hierarchy in detect::hierarchies(parent, node) {
+            let mut prepared = detect::prepare(&hierarchy);
+            if let Err(error) = &prepared
+                && !hierarchy.controllers.is_empty()
+                && hierarchy.version == Version::Two
+            {
+                // Killing everything at once needs no controllers.
+                let at = hierarchy.base.display();
+                without = format!("controllers cannot be passed down to `{at}`: {error}");
+                hierarchy.controllers.clear();
+                prepared = detect::prepare(&hierarchy);
+            }
+            match prepared {
                 Ok(()) => usable.push(hierarchy),
                 Err(error) => {
                     let at = hierarchy.base.display();

@@ -20,7 +20,7 @@ use tokio::process::{Child, ChildStdin};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::launch::{As, StartError, exec};
+use super::launch::{self, As, StartError, exec};
 use super::{Means, proc};
 use crate::driver::session::{Exec, Input, Inside, Output, PIECE, Size};
 use crate::driver::{Launch, Run};
@@ -36,6 +36,23 @@ pub(super) async fn run(of: (Means, Arc<Launch>, Run), ask: Exec, inside: Inside
     };
     // Nobody listens if it cannot be sent.
     drop(inside.output.send(over).await);
+}
+
+/// A command that is killed with its group when nobody waits for it any more.
+struct Watched(Child);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        end(&self.0);
+    }
+}
+
+/// Runs a command as the instance is run, but not as the instance, and waits for its end.
+pub async fn beside(means: Means, launch: Launch, words: Vec<String>) -> Result<Exit, String> {
+    let begun = tokio::task::spawn_blocking(move || launch::beside(&means, &launch, &words)).await;
+    let begun = begun.unwrap_or_else(|error| Err(StartError::Host(error.to_string())));
+    let mut child = Watched(begun.map_err(|error| error.to_string())?);
+    Ok(wait(&mut child.0).await)
 }
 
 fn begin(

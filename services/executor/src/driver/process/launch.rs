@@ -81,6 +81,35 @@ pub(super) fn launch(means: &Means, launch: &Launch) -> Result<(Run, OwnedFd), S
     begun
 }
 
+/// Makes the directory of an instance; whose it is, where that is not who runs the executor.
+pub fn prepare(means: &Means, launch: &Launch) -> Result<Option<(u32, u32)>, StartError> {
+    let section = launch.spec.sections.process.clone().unwrap_or_default();
+    let user = find_user(&section)?;
+    let dir = means.instance_dir(launch.id);
+    make_dir(&dir, user.as_ref()).map_err(host_error(&dir))?;
+    Ok(user.map(|user| (user.uid.as_raw(), user.gid.as_raw())))
+}
+
+/// Starts a command beside the instance, with the instance's groups, which are made if they are not
+/// there; its output goes to the instance's.
+pub(super) fn beside(
+    means: &Means,
+    launch: &Launch,
+    words: &[String],
+) -> Result<tokio::process::Child, StartError> {
+    let section = launch.spec.sections.process.clone().unwrap_or_default();
+    let limits = limits(means, launch, &section);
+    let made = means.cgroups.create(launch.id, limits);
+    made.map_err(|error| StartError::Host(error.to_string()))?;
+    let logs = means.log_dir(launch.id);
+    let mut command = exec(means, launch, words, As::Beside)?;
+    command.stdin(Stdio::null());
+    command.stdout(output(&logs, "stdout").map_err(host_error(&logs))?);
+    command.stderr(output(&logs, "stderr").map_err(host_error(&logs))?);
+    let failed = |cause| StartError::Command { command: first(words), cause };
+    tokio::process::Command::from(command).spawn().map_err(failed)
+}
+
 pub(super) fn find_user(section: &ProcessSection) -> Result<Option<User>, StartError> {
     let Some(mut user) = (match &section.user {
         Some(name) => Some(user::find(name).ok_or_else(|| StartError::User(name.clone()))?),
@@ -180,6 +209,8 @@ pub(super) enum As<'a> {
     Itself,
     /// A command inside what runs.
     Inside(&'a Run),
+    /// A command that is run as the instance is, but is not it.
+    Beside,
 }
 
 /// Whether a guardian stands between the executor and the instance.
@@ -206,8 +237,7 @@ pub(super) fn exec(
     let user = find_user(&section)?;
     let confinement = Confinement::new(&section, user.as_ref(), &dir).map_err(StartError::Host)?;
     let guarded = guarded(launch, &section);
-    let itself = matches!(how, As::Itself);
-    let mut command = if guarded && itself {
+    let mut command = if guarded && matches!(how, As::Itself) {
         let fence = launch.spec.fenced.then(|| means.fence.clone()).flatten();
         if launch.spec.fenced && fence.is_none() {
             return Err(StartError::Host("there is no fence file".to_owned()));
@@ -225,7 +255,7 @@ pub(super) fn exec(
     settle(&mut command, files, &means.cgroups.dirs(launch.id))?;
     match how {
         As::Itself if guarded => {}
-        As::Itself => confinement.apply(&mut command),
+        As::Itself | As::Beside => confinement.apply(&mut command),
         As::Inside(run) => {
             let door = Door::of(run, &section, guarded);
             let door = door.map_err(|error| StartError::Host(error.to_string()))?;

@@ -71,15 +71,23 @@ pub(super) fn hierarchies(parent: &str, node: &NodeName) -> Vec<Hierarchy> {
     let groups = host::text("/proc/self/cgroup");
     let mut found: Vec<Hierarchy> = Vec::new();
     for mount in mounts(&mountinfo) {
-        let base = match parent {
-            "auto" => below(&mount, &groups).join("ostler"),
-            path => mount.at.join(path.trim_start_matches('/')),
+        let (from, base) = match parent {
+            "auto" => {
+                let own = below(&mount, &groups);
+                (own.clone(), own.join("ostler"))
+            }
+            path => (mount.at.clone(), mount.at.join(path.trim_start_matches('/'))),
         };
         let known = |h: &Hierarchy| h.base.starts_with(&mount.at) && h.version == mount.version;
         let doubled = mount.version == Version::Two && found.iter().any(known);
         if !doubled {
-            let Mount { version, controllers, .. } = mount;
-            found.push(Hierarchy { base: base.join(node.as_str()), version, controllers });
+            let Mount { version, mut controllers, .. } = mount;
+            if version == Version::Two {
+                // What is not passed down to us cannot be passed on.
+                let here = host::text(from.join("cgroup.controllers"));
+                controllers.retain(|name| here.split(' ').any(|have| have == name));
+            }
+            found.push(Hierarchy { base: base.join(node.as_str()), from, version, controllers });
         }
     }
     found
@@ -113,7 +121,9 @@ pub(super) fn prepare(hierarchy: &Hierarchy) -> std::io::Result<()> {
     };
     let mut above: Vec<&Path> = hierarchy.base.ancestors().collect();
     above.reverse();
-    for dir in above.into_iter().filter(|dir| dir.join("cgroup.subtree_control").exists()) {
+    let ours = |dir: &&Path| dir.starts_with(&hierarchy.from);
+    let passes = |dir: &&Path| dir.join("cgroup.subtree_control").exists();
+    for dir in above.into_iter().filter(ours).filter(passes) {
         let wanted = missing(dir);
         if wanted.is_empty() {
             continue;
@@ -127,11 +137,14 @@ pub(super) fn prepare(hierarchy: &Hierarchy) -> std::io::Result<()> {
     probe(&hierarchy.base)
 }
 
-/// Moves this process, if it is the only one in `dir`, into a leaf of it.
+/// Moves this process, if it is the only one in `dir`, into a leaf of it. Others are not ours to
+/// move.
 fn move_out_of(dir: &Path) -> std::io::Result<()> {
     let inside = host::text(dir.join("cgroup.procs"));
     if inside != std::process::id().to_string() {
-        return Err(std::io::Error::other(format!("`{}` holds other processes", dir.display())));
+        let others = inside.lines().count();
+        let what = format!("`{}` holds {others} processes, not only us", dir.display());
+        return Err(std::io::Error::other(what));
     }
     let leaf = dir.join(LEAF);
     fs::create_dir_all(&leaf)?;
