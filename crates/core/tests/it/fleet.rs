@@ -290,7 +290,7 @@ impl Fleet {
         let mut fleet = self.clone();
         fleet.plans.clear();
         // Two leaders at one instant must not give the same ids, as two terms do not.
-        let seed = 77 + u32::try_from(self.revision.0).expect("few");
+        let seed = u32::try_from(self.revision.0).expect("few") << 16;
         fleet.engine = Engine::new(PoolName::default(), Settings::default(), seed);
         let mut events = vec![Event::Outcomes(self.engine.outcomes())];
         for (name, executor) in &self.executors {
