@@ -133,7 +133,9 @@ containers() {
     # A package of its own on newer systems.
     has docker || apt "the command line of Docker" docker-cli
     has systemd-nspawn || apt "systemd-nspawn" systemd-container
-    has busybox || apt "a static busybox for images" busybox-static
+    # One that needs no library of the host.
+    has busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1 ||
+        apt "a static busybox for images" busybox-static
 }
 
 # Runs something that installs packages while no package may start a service.
