@@ -118,7 +118,7 @@ nats_server() {
 
 sample_server() {
     has python3 || apt "Python, whose http.server the tests run" python3
-    has socat || apt "socat, by which examples/socket.sh talks" socat
+    has socat || apt "socat, by which examples/beat.sh talks" socat
     has curl || apt "curl" curl
 }
 

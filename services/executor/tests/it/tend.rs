@@ -91,7 +91,7 @@ async fn the_examples_beat() {
     let mut rig = Rig::start().await;
     let executor = rig.executor(&PROCESS);
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
-    for (number, program, file) in [(1, "python3", "socket.py"), (2, "sh", "socket.sh")] {
+    for (number, program, file) in [(1, "python3", "beat.py"), (2, "sh", "beat.sh")] {
         let file = examples.join(file);
         let process =
             format!("[process]\ncommand = [\"{program}\", \"{}\"]\n{HEARTBEAT}", file.display());
