@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ostler_core::id::{InstanceId, NodeName};
+use ostler_core::id::{InstanceId, NodeName, PoolName};
 use ostler_core::node::Heartbeat;
 
 use crate::pb;
@@ -200,6 +200,12 @@ contract!(
 #[must_use]
 pub fn hint(pool: &ostler_core::id::PoolName, node: &NodeName) -> String {
     format!("ostler.v1.hint.{pool}.{node}")
+}
+
+/// The subject of a request to the leader of one pool: `ostler.v1.pool.<pool>.<call>`.
+#[must_use]
+pub fn to_pool(pool: &PoolName, call: &str) -> String {
+    format!("ostler.v1.pool.{pool}.{call}")
 }
 
 /// The subject of a request to one node: `ostler.v1.node.<node>.<verb>`.

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use ostler_core::explain::Supposition;
 use ostler_core::head::Head;
 use ostler_core::id::{Generation, PoolName, SpecHash, Version};
 use ostler_core::node::Node;
@@ -59,6 +60,39 @@ fn plain(what: &str, nodes: u32, workloads: u32, count: u32, rules: &str) {
         again.decisions.len(),
         start.elapsed().as_micros()
     );
+    asked(&mut engine);
+}
+
+/// What questions cost: why a workload and an instance, and a copy for what-if.
+fn asked(engine: &mut Engine) {
+    let key = "w0".parse().expect("a key");
+    let id = engine.instances().next().expect("placed").id;
+    let start = Instant::now();
+    let workload = engine.explain_workload(&key, None, NOW).expect("known");
+    let why = start.elapsed();
+    let start = Instant::now();
+    let instance = engine.clone().explain_instance(id, None, NOW).expect("known");
+    let why_instance = start.elapsed();
+    let start = Instant::now();
+    let copy = engine.clone();
+    let copied = start.elapsed();
+    let supposed = Supposition {
+        lose: vec!["node=n00001".parse().expect("a selector")],
+        ..Supposition::default()
+    };
+    let start = Instant::now();
+    let what_if = copy.what_if(&supposed, NOW, &mut || true);
+    println!(
+        "    asked: why a workload ({} nodes) {} us, why an instance ({}) {} us, a copy {} ms, \
+         the loss of a node {} ms: {}",
+        workload.verdicts.asked,
+        why.as_micros(),
+        instance.verdicts.fitting,
+        why_instance.as_micros(),
+        copied.as_millis(),
+        start.elapsed().as_millis(),
+        what_if.summary
+    );
 }
 
 fn blocked() {
@@ -70,9 +104,9 @@ fn blocked() {
     println!("10,000 nodes, blocked: {} in {took} us of a core", plan.decisions.len());
     let before = on_cpu();
     let key = "huge".parse().expect("a key");
-    let explained = engine.explain_workload(&key, NOW).expect("known");
+    let explained = engine.explain_workload(&key, None, NOW).expect("known");
     let took = (on_cpu() - before) / 1000;
-    println!("    explained: {} nodes in {took} us of a core", explained.nodes.len());
+    println!("    explained: {} nodes in {took} us of a core", explained.verdicts.asked);
 }
 
 fn fleet(nodes: u32) -> Engine {

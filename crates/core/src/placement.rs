@@ -106,7 +106,7 @@ impl Reason {
 }
 
 /// All reasons for which one node is ruled out; none means that it fits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Reasons(u32);
 
 impl Reasons {

@@ -16,6 +16,7 @@ mod run;
 mod scenario;
 mod script;
 mod settle;
+mod start;
 mod step;
 mod table;
 mod world;

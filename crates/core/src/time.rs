@@ -66,6 +66,12 @@ impl Span {
         self.0
     }
 
+    /// This span and `other`, saturating.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
     /// This span doubled `times` times, at most `max`.
     #[must_use]
     pub fn doubled(self, times: u32, max: Self) -> Self {

@@ -9,11 +9,13 @@ use crate::output::Format;
 mod artifact;
 mod dev;
 mod node;
+mod question;
 mod workload;
 
 pub use artifact::{ArtifactCommand, EndpointArgs, EndpointForm};
 pub use dev::{DevArgs, DevCommand};
 pub use node::NodeCommand;
+pub use question::{ExplainArgs, PlanArgs, SimulateArgs};
 pub use workload::{CreateArgs, DeleteArgs, ExecArgs, LogsArgs, RunArgs};
 
 const AFTER: &str = "\
@@ -67,14 +69,9 @@ pub enum Command {
     Dev(DevArgs),
     /// Apply workload files, then follow until everything is ready.
     Run(RunArgs),
-    /// Show what applying files would change, where each slot would go and why.
-    ///
-    /// Exit code 0: no change, 10: changes, 1: cannot be placed.
-    Plan {
-        /// Workload files; `-` for standard input.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-    },
+    /// What would happen if files were applied, nodes lost, drained or added. Changes nothing.
+    #[command(long_about = question::PLAN)]
+    Plan(PlanArgs),
     /// Create a workload from flags instead of a file.
     Create(CreateArgs),
     /// What runs where: instances, newest state first.
@@ -94,8 +91,14 @@ pub enum Command {
     },
     /// One workload: text in force, status, slots.
     Show(Workload),
-    /// The versions of a workload.
-    History(Workload),
+    /// The versions of a workload, and what was decided about it.
+    History {
+        /// `web` or `shop/web`.
+        workload: String,
+        /// Only what was decided, newest last: each with its terms, runners-up and reasons.
+        #[arg(long)]
+        decisions: bool,
+    },
     /// Change how many instances run, and follow until they do.
     Scale {
         /// `web` or `shop/web`.
@@ -155,10 +158,8 @@ pub enum Command {
         node: Option<String>,
     },
     /// Why it is there, why not elsewhere, what would unblock it.
-    Explain {
-        /// A workload, an instance, a node, or "WORKLOAD NODE".
-        what: String,
-    },
+    #[command(long_about = question::EXPLAIN)]
+    Explain(ExplainArgs),
     /// The nodes, and what is wanted of them.
     #[command(subcommand)]
     Nodes(NodeCommand),
@@ -198,14 +199,9 @@ pub enum Command {
     },
     /// Orders of the last day and what became of them.
     Commands,
-    /// Run a scenario in simulated time: no bus, no network, no files written.
-    Simulate {
-        /// The scenario, JSON; `-` for standard input.
-        scenario: PathBuf,
-        /// One JSON object a step.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Run a scenario in simulated time: no bus, no network.
+    #[command(long_about = question::SIMULATE)]
+    Simulate(SimulateArgs),
     /// Check and show settings.
     #[command(subcommand)]
     Config(ConfigCommand),

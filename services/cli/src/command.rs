@@ -19,6 +19,7 @@ mod fleet;
 mod instance;
 mod logs;
 mod node;
+mod plan;
 mod simulate;
 mod watch;
 mod workload;
@@ -32,13 +33,13 @@ pub async fn run(args: Args) -> Result<u8, Failure> {
     let session = Session { client: Client::new(server)?, format: args.output, yes: args.yes };
     match args.command {
         Command::Dev(dev) => crate::dev::run(dev).await.map(|()| 0),
-        Command::Plan { files } => apply::plan(&session, &files).await,
+        Command::Plan(args) => plan::run(&session, args).await,
         Command::Completions { shell } => {
             let mut out = std::io::stdout();
             clap_complete::generate(shell, &mut Args::command(), "ostler", &mut out);
             Ok(0)
         }
-        Command::Simulate { scenario, json } => simulate::run(&scenario, json),
+        Command::Simulate(args) => simulate::run(&session, args).await,
         Command::Config(command) => config::run(command),
         Command::Exec(args) => exec::run(&session, args).await,
         Command::Doctor => doctor::run(&session).await,
@@ -61,7 +62,7 @@ async fn fleet_command(session: &Session, command: Command) -> Result<(), Failur
         Command::Move { instance, node } => instance::relocate(session, &instance, node).await,
         Command::Reload { what } => instance::reload(session, &what).await,
         Command::Logs(logs) => logs::run(session, logs).await,
-        Command::Explain { what } => explain::run(session, &what).await,
+        Command::Explain(args) => explain::run(session, args).await,
         Command::Nodes(command) => node::run(session, command).await,
         Command::Artifacts(command) => artifacts::run(session, command).await,
         Command::Endpoints(args) => endpoints::run(session, args).await,
@@ -80,7 +81,12 @@ async fn fleet_command(session: &Session, command: Command) -> Result<(), Failur
 async fn workload_command(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
         Command::Show(one) => workload::show(session, &one.workload).await,
-        Command::History(one) => workload::history(session, &one.workload).await,
+        Command::History { workload, decisions: true } => {
+            explain::history::of_workload(session, &workload).await
+        }
+        Command::History { workload, decisions: false } => {
+            workload::history(session, &workload).await
+        }
         Command::Scale { workload, count, detach } => {
             workload::scale(session, &workload, count, detach).await
         }

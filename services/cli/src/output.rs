@@ -68,16 +68,22 @@ pub fn list(format: Format, items: &[Value], columns: &[Column]) -> Result<(), F
     }
     let shown: Vec<&Column> =
         columns.iter().filter(|column| !column.wide || format == Format::Wide).collect();
+    let rows = items.iter().map(|item| shown.iter().map(|c| (c.cell)(item)).collect()).collect();
+    let heads: Vec<&str> = shown.iter().map(|column| column.head).collect();
+    print(&table(&heads, rows));
+    Ok(())
+}
+
+/// Rows under their headings, a line each.
+#[must_use]
+pub fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(shown.iter().map(|column| column.head));
-    for item in items {
-        table.add_row(shown.iter().map(|column| (column.cell)(item)));
-    }
+    table.load_preset(NOTHING).set_header(heads);
+    table.add_rows(rows);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    print(&(trim_lines(&table.to_string()) + "\n"));
-    Ok(())
+    trim_lines(&table.to_string()) + "\n"
 }
 
 fn trim_lines(text: &str) -> String {

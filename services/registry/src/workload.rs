@@ -192,7 +192,10 @@ async fn dry_put(
     let head = entry.map(|entry| entry.value);
     let next = present(head.as_ref())?;
     let (created, changed) = (head.is_none(), next.is_some());
-    let plan = pb::WorkloadPlan { workloads: vec![workload.clone().into()] };
+    let plan = pb::WorkloadPlan {
+        workloads: vec![workload.clone().into()],
+        ..pb::WorkloadPlan::default()
+    };
     let plan = app.bus.call(&plan, caller).await?;
     let view = next.or(head).map(|head| app.view(&head, revision));
     Ok(pb::WorkloadPutReply { workload: view, created, changed, plan: Some(plan) })

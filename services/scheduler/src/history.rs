@@ -1,10 +1,14 @@
 //! Decisions as events: what history keeps of a plan.
 //!
-//! A plan of more than a thousand decisions is told by workload, not by instance.
+//! Each placement is told with the record of its choice: terms, runners-up, and what ruled the
+//! others out, with term and revision. A plan of more than a thousand decisions is told by workload,
+//! not by instance: one event with the record of its first choice, and the first and last id of
+//! what it is about, which makes it known for each of its instances.
 
 use std::collections::BTreeMap;
 
-use ostler_core::id::{PoolName, WorkloadKey};
+use ostler_core::explain::Choice;
+use ostler_core::id::{InstanceId, NodeName, PoolName, Revision, Term, Version, WorkloadKey};
 use ostler_core::reconcile::{Decision, Note, Unplaced};
 use ostler_core::time::Timestamp;
 use ostler_schemas::pb;
@@ -12,8 +16,21 @@ use ostler_schemas::pb;
 /// Above so many decisions of a plan they are summed up by workload.
 const EACH: usize = 1000;
 
+/// Where decisions were committed: in which reign, and each node's manifest at which revision.
+#[derive(Debug, Default)]
+pub(crate) struct Committed {
+    /// The reign.
+    pub term: Term,
+    /// By node.
+    pub revisions: BTreeMap<NodeName, Revision>,
+}
+
 /// The events of one plan.
-pub(crate) fn events(pool: &PoolName, decisions: &[Decision]) -> Vec<pb::Event> {
+pub(crate) fn events(
+    pool: &PoolName,
+    decisions: &[Decision],
+    committed: &Committed,
+) -> Vec<pb::Event> {
     let mut events: Vec<pb::Event> = if decisions.len() <= EACH {
         decisions.iter().map(event).collect()
     } else {
@@ -23,6 +40,12 @@ pub(crate) fn events(pool: &PoolName, decisions: &[Decision]) -> Vec<pb::Event> 
         event.source = "scheduler".to_owned();
         event.actor = "scheduler".to_owned();
         event.details.insert("pool".to_owned(), pool.to_string());
+        event.details.insert("term".to_owned(), committed.term.to_string());
+        if let Some((_, revision)) =
+            committed.revisions.iter().find(|(node, _)| node.as_str() == event.node)
+        {
+            event.details.insert("revision".to_owned(), revision.to_string());
+        }
     }
     events
 }
@@ -75,11 +98,12 @@ fn event(decision: &Decision) -> pb::Event {
     let mut event = pb::Event { kind: kind(decision).to_owned(), ..pb::Event::default() };
     let mut details: Vec<(&str, String)> = Vec::new();
     match decision {
-        Decision::Place { id, workload, slot, version, node, score, moved } => {
+        Decision::Place { id, workload, slot, version, node, score, moved, why } => {
             name(&mut event, workload);
             (event.instance, event.node) = (id.to_string(), node.to_string());
             event.version = version.0;
             details = vec![("slot", slot.to_string()), ("score", score.to_string())];
+            details.extend(why.as_ref().map(|why| ("decision", record(why))));
             if let Some((from, why)) = moved {
                 event.reason = (*why).to_owned();
                 details.push(("from", from.to_string()));
@@ -146,6 +170,11 @@ fn noted(note: &Note) -> (String, Vec<(&'static str, String)>) {
     }
 }
 
+/// The record of a choice as it is kept.
+fn record(choice: &Choice) -> String {
+    serde_json::to_string(choice).unwrap_or_default()
+}
+
 fn why_unplaced(unplaced: &Unplaced) -> (String, Vec<(&'static str, String)>) {
     let counts = unplaced.reasons.iter().map(|(why, nodes)| format!("{} {nodes}", why.as_str()));
     let reason = format!("no node: {}", counts.collect::<Vec<_>>().join(", "));
@@ -171,20 +200,61 @@ fn sum_key(decision: &Decision) -> Option<(&'static str, &WorkloadKey, &str)> {
     }
 }
 
+/// Decisions of one kind about one workload.
+#[derive(Debug, Default)]
+struct Sum<'a> {
+    count: usize,
+    ids: Option<(InstanceId, InstanceId)>,
+    version: Version,
+    why: Option<&'a Choice>,
+}
+
+impl<'a> Sum<'a> {
+    fn add(&mut self, decision: &'a Decision) {
+        self.count += 1;
+        let (Decision::Place { id, .. }
+        | Decision::Stop { id, .. }
+        | Decision::Lost { id, .. }
+        | Decision::Restart { id, .. }) = decision
+        else {
+            return;
+        };
+        let (first, last) = self.ids.unwrap_or((*id, *id));
+        self.ids = Some((first.min(*id), last.max(*id)));
+        if let Decision::Place { version, why, .. } = decision {
+            self.version = *version;
+            self.why = self.why.or(why.as_deref());
+        }
+    }
+
+    fn tell(self, event: &mut pb::Event) {
+        event.version = self.version.0;
+        let mut tell = |key: &str, value: String| event.details.insert(key.to_owned(), value);
+        tell("count", self.count.to_string());
+        if let Some((first, last)) = self.ids {
+            tell("first_instance", first.to_string());
+            tell("last_instance", last.to_string());
+        }
+        if let Some(why) = self.why {
+            tell("decision", record(why));
+        }
+    }
+}
+
 fn summed(decisions: &[Decision]) -> Vec<pb::Event> {
-    let mut sums: BTreeMap<_, usize> = BTreeMap::new();
+    let mut sums: BTreeMap<_, Sum<'_>> = BTreeMap::new();
     let mut events = Vec::new();
     for decision in decisions {
         match sum_key(decision) {
-            Some(key) => *sums.entry(key).or_default() += 1,
+            Some(key) => sums.entry(key).or_default().add(decision),
             None => events.push(event(decision)),
         }
     }
-    for ((kind, workload, reason), count) in sums {
+    for ((kind, workload, reason), sum) in sums {
         let mut event = pb::Event { kind: kind.to_owned(), ..pb::Event::default() };
         name(&mut event, workload);
         event.reason = reason.to_owned();
-        event.details.insert("count".to_owned(), count.to_string());
+        sum.tell(&mut event);
         events.push(event);
     }
     events
@@ -193,7 +263,11 @@ fn summed(decisions: &[Decision]) -> Vec<pb::Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ostler_core::id::{InstanceId, Slot, Version};
+    use std::sync::Arc;
+
+    use ostler_core::explain::Census;
+    use ostler_core::id::Slot;
+    use ostler_core::workload::Strategy;
 
     fn placements(count: u32) -> Vec<Decision> {
         let place = |slot: u32| Decision::Place {
@@ -204,17 +278,33 @@ mod tests {
             node: "n1".parse().expect("a name"),
             score: 8000,
             moved: None,
+            why: Some(Box::new(Choice {
+                strategy: Strategy::Weighted,
+                spread: None,
+                terms: Vec::new(),
+                runners_up: Vec::new(),
+                census: Arc::new(Census { nodes: 7, ..Census::default() }),
+            })),
         };
         (0..count).map(place).collect()
     }
 
     #[test]
     fn a_small_plan_tells_of_each_instance_and_a_large_one_of_each_workload() {
-        let few = events(&PoolName::default(), &placements(3));
+        let revisions = [("n1".parse().expect("a name"), Revision(9))].into();
+        let committed = Committed { term: Term(4), revisions };
+        let few = events(&PoolName::default(), &placements(3), &committed);
         assert_eq!((few.len(), few[0].node.as_str(), few[0].version), (3, "n1", 2));
-        let many = events(&PoolName::default(), &placements(1001));
+        let details = &few[0].details;
+        assert_eq!((details["term"].as_str(), details["revision"].as_str()), ("4", "9"));
+        assert!(details["decision"].contains(r#""nodes":7"#), "{details:?}");
+        let many = events(&PoolName::default(), &placements(1001), &committed);
         assert_eq!(many.len(), 1);
         assert_eq!(many[0].kind, "instance.placed");
-        assert_eq!(many[0].details["count"], "1001");
+        let details = &many[0].details;
+        assert_eq!(details["count"], "1001");
+        assert_eq!(details["first_instance"], InstanceId::from_bits(0).to_string());
+        assert_eq!(details["last_instance"], InstanceId::from_bits(1000).to_string());
+        assert!(details.contains_key("decision"), "one record for all of them");
     }
 }

@@ -197,8 +197,8 @@ impl Throne {
         let writer = Writer::new(&context.bus, term, pool.clone(), context.metrics.pool(pool));
         let pen = writer.start(after, stop.clone());
         let (sender, asks) = mpsc::channel(asked::QUEUE);
-        let (bus, id) = (context.bus.clone(), context.replica.clone());
-        context.program.tasks.spawn_brief(asked::serve(bus, id, sender, stop.clone()));
+        let (bus, me) = (context.bus.clone(), (context.replica.clone(), pool.clone()));
+        context.program.tasks.spawn_brief(asked::serve(bus, me, sender, stop.clone()));
         let (context, gone) = (Arc::clone(context), mpsc::channel(64));
         Self { context, reign, pen, asks, gone, stop }
     }

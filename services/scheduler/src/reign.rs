@@ -16,7 +16,7 @@ use tracing::{debug, error};
 use crate::asked::{self, Ask};
 use crate::beats::Beats;
 use crate::feed::Heard;
-use crate::history;
+use crate::history::{self, Committed};
 use crate::leases::{Leases, Look};
 use crate::metrics::PoolMetrics;
 use crate::reader::Reader;
@@ -72,6 +72,8 @@ pub(crate) struct Reign {
     more: bool,
     /// The pen has a row.
     writing: bool,
+    /// Where the row that is being written stands by now.
+    committed: Committed,
 }
 
 impl Reign {
@@ -95,6 +97,7 @@ impl Reign {
             dirty: true,
             more: false,
             writing: false,
+            committed: Committed { term, ..Committed::default() },
         };
         reign.metrics.reign(Some(term));
         reign.metrics.unplaced(0);
@@ -207,6 +210,7 @@ impl Reign {
         for (node, revision) in manifests {
             self.engine.committed(node, self.term, *revision);
             self.beats.committed(node, *revision);
+            self.committed.revisions.insert(node.clone(), *revision);
         }
         Vec::new()
     }
@@ -219,15 +223,16 @@ impl Reign {
         for decision in &decisions {
             self.metrics.decided(history::kind(decision));
         }
-        let told = history::events(&self.pool, &decisions).into_iter();
+        let told = history::events(&self.pool, &decisions, &self.committed).into_iter();
+        self.committed.revisions.clear();
         let told = told.map(|event| Effect::Emit(Box::new(event)));
         let back = |Revert { workload, failed, good }| Effect::RollBack(workload, good, failed);
         told.chain(reverts.into_iter().map(back)).collect()
     }
 
-    fn on_asked(&self, ask: Ask, now: Timestamp) -> Vec<Effect> {
+    fn on_asked(&mut self, ask: Ask, now: Timestamp) -> Vec<Effect> {
         debug!("{}", asked::describe(&self.pool, &ask.question));
-        let answer = asked::answer(&self.engine, &ask.question, now);
+        let answer = asked::answer(&mut self.engine, &ask.question, now);
         // Who asked may have gone.
         ask.reply.send(answer).ok();
         Vec::new()

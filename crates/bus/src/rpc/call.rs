@@ -1,9 +1,9 @@
 //! Asking: one request, one answer or a problem.
 
 use async_nats::RequestErrorKind;
-use ostler_core::id::NodeName;
+use ostler_core::id::{NodeName, PoolName};
 use ostler_schemas::api::{Call, Server as Kind};
-use ostler_schemas::contract::to_node;
+use ostler_schemas::contract::{to_node, to_pool};
 use ostler_schemas::problem::{Code, Problem};
 
 use super::{Caller, headers};
@@ -26,6 +26,17 @@ impl Bus {
         from: &Caller,
     ) -> Result<R::Reply, Problem> {
         self.request(to_node(node, R::SUBJECT), request, from).await
+    }
+
+    /// Asks the leader of one pool: `ostler.v1.pool.<pool>.<call>`.
+    pub async fn call_pool<R: Call>(
+        &self,
+        pool: &PoolName,
+        request: &R,
+        from: &Caller,
+    ) -> Result<R::Reply, Problem> {
+        debug_assert!(R::SERVER == Kind::Scheduler, "`{}` is not asked of a pool", R::SUBJECT);
+        self.request(to_pool(pool, R::SUBJECT), request, from).await
     }
 
     async fn request<R: Call>(

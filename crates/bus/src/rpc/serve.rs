@@ -11,9 +11,9 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::select_all;
 use futures::{FutureExt as _, StreamExt as _};
-use ostler_core::id::NodeName;
+use ostler_core::id::{NodeName, PoolName};
 use ostler_schemas::api::{Call, Server as Kind};
-use ostler_schemas::contract::to_node;
+use ostler_schemas::contract::{to_node, to_pool};
 use ostler_schemas::problem::{Code, Problem};
 use ostler_schemas::wire::{Wire, WireError};
 use ostler_service::clock;
@@ -35,11 +35,31 @@ const FINISH_WITHIN: Duration = Duration::from_secs(5);
 type Answer = Result<(HeaderMap, Bytes), Problem>;
 type Handler = Arc<dyn Fn(Caller, Message) -> BoxFuture<'static, Answer> + Send + Sync>;
 
+/// Whose requests a server answers.
+enum Place {
+    /// Those of a kind, shared with its replicas.
+    Shared,
+    /// Those to one pool.
+    Pool(PoolName),
+    /// Those to one node.
+    Node(NodeName),
+}
+
+impl Place {
+    fn subject(&self, call: &str) -> String {
+        match self {
+            Self::Shared => format!("ostler.v1.{call}"),
+            Self::Pool(pool) => to_pool(pool, call),
+            Self::Node(node) => to_node(node, call),
+        }
+    }
+}
+
 /// A NATS service under construction: `$SRV.PING`, `INFO` and `STATS` answer for it.
 pub struct Server {
     bus: Bus,
     micro: Micro,
-    node: Option<NodeName>,
+    place: Place,
     queue: String,
     endpoints: BTreeMap<&'static str, Handler>,
 }
@@ -64,7 +84,16 @@ impl Bus {
     #[must_use]
     pub fn serve_node(&self, node: &NodeName) -> Server {
         let server = Server::new(self, "executor", node.as_str(), ("node", node.as_str()));
-        Server { node: Some(node.clone()), ..server }
+        Server { place: Place::Node(node.clone()), ..server }
+    }
+
+    /// Begins the service of one pool's leader: what it answers is asked on
+    /// `ostler.v1.pool.<pool>.<call>`.
+    #[must_use]
+    pub fn serve_pool(&self, name: &str, pool: &PoolName) -> Server {
+        let queue = format!("{name}-{pool}");
+        let server = Server::new(self, name, &queue, ("pool", pool.as_str()));
+        Server { place: Place::Pool(pool.clone()), ..server }
     }
 }
 
@@ -77,7 +106,7 @@ impl Server {
         Self {
             bus: bus.clone(),
             micro: Micro::new(name, queue, metadata, started),
-            node: None,
+            place: Place::Shared,
             queue: queue.to_owned(),
             endpoints: BTreeMap::new(),
         }
@@ -97,7 +126,7 @@ impl Server {
         Fut: Future<Output = Result<R::Reply, Problem>> + Send + 'static,
     {
         debug_assert!(
-            (R::SERVER == Kind::Executor) == self.node.is_some(),
+            (R::SERVER == Kind::Executor) == matches!(self.place, Place::Node(_)),
             "`{}` is answered by {:?}",
             R::SUBJECT,
             R::SERVER
@@ -128,11 +157,7 @@ impl Server {
     pub async fn start_until(self, until: CancellationToken) -> Result<(), SendError> {
         let mut requests = Vec::new();
         for (verb, handler) in &self.endpoints {
-            let usual = match &self.node {
-                Some(node) => to_node(node, verb),
-                None => format!("ostler.v1.{verb}"),
-            };
-            let subject = self.bus.root().subject(&usual);
+            let subject = self.bus.root().subject(&self.place.subject(verb));
             let name = verb.replace('.', "-");
             self.micro.add(&name, &subject);
             let queue = self.queue.clone();

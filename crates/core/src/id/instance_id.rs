@@ -37,6 +37,17 @@ impl InstanceId {
     }
 }
 
+impl InstanceId {
+    /// The first and the last id that is written with this beginning; `None` if none is.
+    #[must_use]
+    pub fn beginning_with(text: &str) -> Option<(Self, Self)> {
+        let missing = 16usize.checked_sub(text.len()).filter(|missing| *missing < 16)?;
+        let first: Self = format!("{text}{}", "0".repeat(missing)).parse().ok()?;
+        let last: Self = format!("{text}{}", "v".repeat(missing)).parse().ok()?;
+        Some((first, last))
+    }
+}
+
 impl fmt::Display for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = [0u8; 16];

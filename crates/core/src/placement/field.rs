@@ -17,6 +17,7 @@ use super::score::{Turnstile, Yardstick, tie};
 use super::{Reason, Reasons, Seat, filter};
 
 mod merit;
+mod rank;
 
 /// What is the same for all nodes.
 #[derive(Debug, Clone)]

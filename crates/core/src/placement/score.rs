@@ -134,7 +134,7 @@ fn fullness(seat: &Seat, ask: Resources) -> u64 {
 }
 
 /// What is available of each quantity after placing, the lesser of by requests and by live use.
-fn shares(seat: &Seat, ask: Resources) -> [u64; 4] {
+pub(crate) fn shares(seat: &Seat, ask: Resources) -> [u64; 4] {
     let (all, free) = (quantities(seat.usable()), quantities(free(seat, ask)));
     std::array::from_fn(|i| share(free[i], all[i]))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::explain::Choice;
 use crate::id::{InstanceId, NodeName, Slot, Version, WorkloadKey};
 use crate::time::Timestamp;
 
@@ -26,6 +27,9 @@ pub enum Decision {
         score: u32,
         /// If it replaces one elsewhere: from where, and why (`drain`, `node_lost`, `failed` …).
         moved: Option<(NodeName, &'static str)>,
+        /// Why there: of the first thousand decisions of a plan, and of the first of each pass
+        /// over the nodes. Absent where there was no choice, as for kind `system`.
+        why: Option<Box<Choice>>,
     },
     /// An instance was told to end.
     Stop {

@@ -198,7 +198,7 @@ enum Tally {
 }
 
 /// It has started, so the host's live use has it in it.
-fn uses_its_ask(observed: Observed) -> bool {
+pub(super) fn uses_its_ask(observed: Observed) -> bool {
     match observed {
         Observed::Running | Observed::Stopping | Observed::Hibernating => true,
         Observed::Accepted

@@ -1,7 +1,9 @@
 //! Missing instances and replacements get their nodes, or reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use crate::explain::Choice;
 use crate::id::{Generation, Slot};
 use crate::instance::{Desired, PortGrant};
 use crate::placement::field::Field;
@@ -18,6 +20,8 @@ use super::{Decision, Engine, Note, Unplaced};
 
 /// At most so many nodes are named with their reasons.
 const NAMED: usize = 100;
+/// Of so many decisions of a plan each is told with why it was taken.
+const TOLD: usize = 1000;
 
 impl Engine {
     /// Places what is missing, then what replaces others, and notes what has no place.
@@ -79,6 +83,7 @@ impl Engine {
             return;
         }
         let mut stand = self.stand(pass, turn.now);
+        let mut census = None;
         for want in wants {
             if turn.left == 0 {
                 self.dirty.insert(pass.work);
@@ -95,7 +100,13 @@ impl Engine {
             let node = stand.field.stalls()[best].node;
             let score = stand.field.score(best);
             let moves = self.draws_near(pass, &stand, best);
-            self.place_one(pass, want, (node, score), turn);
+            // Of the first of a pass always, of the others while each is told by itself.
+            let told = census.is_none() || turn.plan.decisions.len() < TOLD;
+            let why = told.then(|| {
+                let census = census.get_or_insert_with(|| Arc::new(stand.field.census()));
+                Box::new(self.choice(&stand.field, best, census))
+            });
+            self.place_one(pass, want, (node, score, why), turn);
             if moves {
                 stand = self.stand(pass, turn.now);
             } else {
@@ -182,7 +193,7 @@ impl Engine {
         &mut self,
         pass: &mut Pass,
         want: Want,
-        (node, score): (u32, u32),
+        (node, score, why): (u32, u32, Option<Box<Choice>>),
         turn: &mut Turn,
     ) {
         let head = pass.head.clone();
@@ -204,6 +215,7 @@ impl Engine {
             node: self.nodes[at(node)].name.clone(),
             score,
             moved,
+            why,
         };
         turn.plan.decisions.push(decision);
         let index = self.add(Instance {

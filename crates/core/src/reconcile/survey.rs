@@ -19,6 +19,8 @@ use super::plan::Pass;
 mod bids;
 mod columns;
 
+pub(super) use columns::scope_name;
+
 pub(super) use columns::Column;
 
 /// Where an instance may be placed, beside what its workload says.

@@ -86,7 +86,7 @@ impl Engine {
             }
             if reasons.is_empty() {
                 let want = Want { slot, replaces: None, why: Why::None, to: Some(node), not: None };
-                self.place_one(pass, want, (node, field.score(places[&node])), turn);
+                self.place_one(pass, want, (node, field.score(places[&node]), None), turn);
                 let state = &self.nodes[at(node)];
                 field.placed(places[&node], &state.seat, &state.ports);
             } else {

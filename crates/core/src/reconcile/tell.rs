@@ -1,114 +1,234 @@
-//! Answers to *why* and *what if*, from the very functions that decide.
+//! Answers to *why*, from the very functions that decide.
 
 use std::collections::BTreeMap;
 
 use crate::explain::{
-    Carried, Explanation, NodeExplanation, NodeVerdict, Placed, WhatIf, WouldMove, WouldPlace,
-    WouldStop,
+    Carried, Choice, Explanation, InstanceExplanation, NodeExplanation, Placed, RunnerUp, Term,
+    Told,
 };
-use crate::head::Head;
-use crate::id::{Generation, NodeName, Slot, SpecHash, Version, WorkloadKey};
+use crate::id::{InstanceId, NodeName, Slot, WorkloadKey};
 use crate::placement::Reason;
 use crate::placement::field::Field;
 use crate::time::Timestamp;
-use crate::workload::Workload;
 
-use super::picture::at;
+use super::Engine;
+use super::against::Against;
+use super::occupy::uses_its_ask;
+use super::picture::{Work, at, index};
 use super::survey::Bounds;
-use super::{Decision, Engine, Event};
 
-/// An answer to *what if* looks at no more plans in a row than this.
-const MOST_PLANS: u32 = 1000;
+/// Of one workload or node at most so many instances are told.
+const MOST_INSTANCES: usize = 1000;
+/// Runners-up that are kept with a decision, and that are told of an instance.
+const KEPT: usize = 2;
+const RUNNERS_UP: usize = 5;
+/// A question about a node looks at so many pairs of node and workload without a place.
+const MOST_PAIRS: usize = 100_000;
+
+/// What a beginning of an id stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// No instance here.
+    None,
+    /// This one.
+    One(InstanceId),
+    /// More than one.
+    Many,
+}
 
 impl Engine {
-    /// Where the workload's instances are and why, and each node's verdict on one more.
+    /// The instance whose id begins so.
     #[must_use]
-    pub fn explain_workload(&self, key: &WorkloadKey, now: Timestamp) -> Option<Explanation> {
+    pub fn named(&self, beginning: &str) -> Named {
+        let Some((first, last)) = InstanceId::beginning_with(beginning) else { return Named::None };
+        let mut found = self.ids.range(first..=last);
+        match (found.next(), found.next()) {
+            (None, _) => Named::None,
+            (Some((id, _)), None) => Named::One(*id),
+            (Some(_), Some(_)) => Named::Many,
+        }
+    }
+
+    /// Where the workload's instances are and why, and what nodes say to one more: those that
+    /// matter most, or `only` that one.
+    #[must_use]
+    pub fn explain_workload(
+        &mut self,
+        key: &WorkloadKey,
+        only: Option<&NodeName>,
+        now: Timestamp,
+    ) -> Option<Explanation> {
+        self.sort_nodes();
         let work = *self.work_keys.get(key)?;
         let head = self.works[at(work)].head.clone()?;
-        let mut engine = None;
-        let this = self.ordered(&mut engine);
-        let field = this.field(work, &head, now, Bounds::default());
-        let mut nodes = BTreeMap::new();
-        for (place, stall) in field.stalls().iter().enumerate() {
-            let state = &this.nodes[at(stall.node)];
-            nodes.insert(state.name.clone(), this.verdict(work, &field, place, now));
-        }
-        let mut instances: Vec<Placed> = this.works[at(work)]
-            .slots
-            .iter()
-            .map(|(slot, index)| this.placed(*slot, *index, &nodes))
-            .collect();
+        let field = self.field(work, &head, now, Bounds::default());
+        let state = &self.works[at(work)];
+        let told = |(_, index): &(u32, u32)| self.placed(*index, Some(&field));
+        let mut instances: Vec<Placed> =
+            state.slots.iter().take(MOST_INSTANCES).map(told).collect();
         instances.sort_by_key(|one| (one.slot, one.id));
-        let unplaced = this.works[at(work)].progress.unplaced.clone();
-        let version = head.version;
-        Some(Explanation { workload: key.clone(), version, instances, unplaced, nodes })
+        Some(Explanation {
+            workload: key.clone(),
+            version: head.version,
+            strategy: head.spec.placement.strategy,
+            weights: field.weighting().into_iter().collect(),
+            notes: notes(state, now),
+            instances_left_out: index(state.slots.len() - instances.len()),
+            instances,
+            unplaced: state.progress.unplaced.clone(),
+            verdicts: self.verdicts(&field, &Against::new(self, work, now)?, only),
+        })
     }
 
-    /// This engine with its nodes in order: a copy only if nothing was planned since one joined.
-    fn ordered<'a>(&'a self, copy: &'a mut Option<Self>) -> &'a Self {
-        if !self.order.is_empty() || self.nodes.is_empty() {
-            return self;
-        }
-        let copy = copy.insert(self.clone());
-        copy.sort_nodes();
-        copy
-    }
-
-    fn verdict(&self, work: u32, field: &Field, place: usize, now: Timestamp) -> NodeVerdict {
-        let reasons = field.reasons(place);
-        if !reasons.is_empty() {
-            let node = field.stalls()[place].node;
-            let request = self.works[at(work)].request.as_ref();
-            let said = request.and_then(|request| self.refused(request, node, now));
-            let (reasons, said) = (reasons.iter().collect(), said.map(str::to_owned));
-            return NodeVerdict::Rejected { reasons, said };
-        }
-        let state = &self.nodes[at(field.stalls()[place].node)];
-        let merit = field.merit(place, &state.seat);
-        NodeVerdict::Fits { spread: merit.spread, score: merit.score, terms: merit.terms }
-    }
-
-    fn placed(&self, slot: u32, index: u32, nodes: &BTreeMap<NodeName, NodeVerdict>) -> Placed {
+    /// Why an instance is where it is: as if it were placed again now, itself left out. The engine is
+    /// used up, since the instance is taken out of it: give a copy.
+    #[must_use]
+    pub fn explain_instance(
+        mut self,
+        id: InstanceId,
+        only: Option<&NodeName>,
+        now: Timestamp,
+    ) -> Option<InstanceExplanation> {
+        self.sort_nodes();
+        let index = *self.ids.get(&id)?;
         let instance = &self.instances[at(index)];
-        let node = self.nodes[at(instance.node)].name.clone();
-        let terms = match nodes.get(&node) {
-            Some(NodeVerdict::Fits { terms, .. }) => terms.clone(),
-            Some(NodeVerdict::Rejected { .. }) | None => BTreeMap::new(),
+        let (work, home) = (instance.work, instance.node);
+        let head = self.works[at(work)].head.clone()?;
+        let own = self.placed(index, None);
+        self.take_out(index);
+        let field = self.field(work, &head, now, Bounds::default());
+        let own = Placed { terms: self.terms_on(home, &field), ..own };
+        let place = field.stalls().iter().position(|stall| stall.node == home)?;
+        let best = field.best();
+        let others = best.into_iter().chain(field.next_best(RUNNERS_UP));
+        let others = others.filter(|other| *other != place).take(RUNNERS_UP);
+        let mine = field.score(place);
+        let would_go_to = best.map(|best| self.name_in(&field, best));
+        let against = Against::new(&self, work, now)?;
+        Some(InstanceExplanation {
+            workload: self.works[at(work)].key.clone(),
+            version: head.version,
+            strategy: head.spec.placement.strategy,
+            weights: field.weighting().into_iter().collect(),
+            instance: own,
+            would_go_to,
+            runners_up: others.map(|other| self.runner_up(&field, other, mine)).collect(),
+            verdicts: self.verdicts(&field, &against, only),
+        })
+    }
+
+    pub(super) fn name_in(&self, field: &Field, place: usize) -> NodeName {
+        self.nodes[at(field.stalls()[place].node)].name.clone()
+    }
+
+    fn runner_up(&self, field: &Field, place: usize, best: u32) -> RunnerUp {
+        let score = field.score(place);
+        RunnerUp {
+            node: self.name_in(field, place),
+            spread: field.told_spread(place),
+            score,
+            behind: i64::from(best) - i64::from(score),
+        }
+    }
+
+    /// The record of the choice that is about to be made: of `best`.
+    pub(super) fn choice(
+        &self,
+        field: &Field,
+        best: usize,
+        census: &std::sync::Arc<crate::explain::Census>,
+    ) -> Choice {
+        let merit = field.merit(best, &self.nodes[at(field.stalls()[best].node)].seat);
+        let term = |(name, weight): (&'static str, u64)| Term {
+            name,
+            weight,
+            value: merit.terms.get(name).copied().unwrap_or(0),
         };
-        let (id, score, version) = (instance.id, instance.score, self.version(index));
-        Placed { id, slot: Slot(slot), version, node, score, terms }
+        let next = field.next_best(KEPT);
+        Choice {
+            strategy: field.strategy(),
+            spread: merit.spread,
+            terms: field.weighting().into_iter().map(term).collect(),
+            runners_up: next.iter().map(|one| self.runner_up(field, *one, merit.score)).collect(),
+            census: std::sync::Arc::clone(census),
+        }
+    }
+
+    /// An instance is not there any more, and what it uses of its node is free.
+    fn take_out(&mut self, index: u32) {
+        let instance = &self.instances[at(index)];
+        let (node, ask) = (instance.node, self.texts[at(instance.text)].ask);
+        let used = instance.observed.is_some_and(uses_its_ask);
+        self.drop_instance(index);
+        if let Some(live) = self.nodes[at(node)].seat.used.as_mut().filter(|_| used) {
+            live.cpu = live.cpu.saturating_sub(ask.cpu);
+            live.memory = live.memory.saturating_sub(ask.memory.0);
+            live.disk = live.disk.saturating_sub(ask.disk.0);
+        }
+    }
+
+    /// What the score of one more on this node is made of; empty where none fits.
+    fn terms_on(&self, node: u32, field: &Field) -> BTreeMap<&'static str, u32> {
+        let state = &self.nodes[at(node)];
+        // The field has the nodes in the order of names.
+        let name = |node: &u32| &self.nodes[at(*node)].name;
+        let place = self.order.binary_search_by_key(&&state.name, name).ok();
+        let open = place.filter(|place| field.reasons(*place).is_empty());
+        open.map(|place| field.merit(place, &state.seat).terms).unwrap_or_default()
+    }
+
+    fn placed(&self, index: u32, field: Option<&Field>) -> Placed {
+        let instance = &self.instances[at(index)];
+        let terms = field.map(|field| self.terms_on(instance.node, field));
+        Placed {
+            id: instance.id,
+            slot: Slot(instance.slot),
+            version: self.version(index),
+            node: self.nodes[at(instance.node)].name.clone(),
+            desired: instance.desired.as_str(),
+            reason: instance.why.as_str().to_owned(),
+            score: instance.score,
+            terms: terms.unwrap_or_default(),
+        }
     }
 
     /// What a node has, carries and refuses.
     #[must_use]
-    pub fn explain_node(&self, node: &NodeName, now: Timestamp) -> Option<NodeExplanation> {
+    pub fn explain_node(&mut self, node: &NodeName, now: Timestamp) -> Option<NodeExplanation> {
+        self.sort_nodes();
         let index = *self.node_names.get(node)?;
         let state = &self.nodes[at(index)];
         let record = state.record.as_ref()?;
-        let mut instances: Vec<Carried> =
-            state.entries.iter().map(|index| self.carried(*index)).collect();
+        let told = state.entries.iter().take(MOST_INSTANCES);
+        let mut instances: Vec<Carried> = told.map(|index| self.carried(*index)).collect();
         instances.sort_by_key(|one| one.id);
         let mut closed = Vec::new();
         if record.pool != self.pool {
             closed.push(Reason::Pool);
         }
-        if record.liveness != crate::node::Liveness::Online || state.gone {
+        if record.liveness != crate::node::Liveness::Online || state.gone || state.kept > 0 {
             closed.push(Reason::Liveness);
         }
         if record.admin != crate::node::Admin::Active {
             closed.push(Reason::Admin);
         }
+        let most = (MOST_PAIRS / self.order.len().max(1)).clamp(1, 100);
+        let (unplaced, obstacles) = self.refusals(index, most, now);
         Some(NodeExplanation {
             node: node.clone(),
             admin: record.admin,
             liveness: record.liveness,
             usable: state.seat.usable(),
             free: state.seat.free(),
+            live_free: state.seat.live_free(),
+            count: state.seat.instances,
+            max_instances: state.seat.max_instances,
             instances,
             closed,
             bid: state.bid.as_ref().map(|(bid, _)| bid.clone()),
-            unplaced: self.refusals(index, now),
+            unplaced_left_out: super::picture::index(self.blocked.len().saturating_sub(most)),
+            unplaced,
+            obstacles,
         })
     }
 
@@ -118,101 +238,67 @@ impl Engine {
             id: instance.id,
             workload: self.works[at(instance.work)].key.clone(),
             slot: Slot(instance.slot),
+            ask: self.texts[at(instance.text)].ask,
             desired: instance.desired.as_str(),
             reason: instance.why.as_str().to_owned(),
         }
     }
 
-    /// Workloads with slots that have no place, and why not on this node.
-    fn refusals(&self, node: u32, now: Timestamp) -> BTreeMap<WorkloadKey, Vec<Reason>> {
-        let mut engine = None;
-        let this = self.ordered(&mut engine);
-        let mut refusals = BTreeMap::new();
-        for work in this.blocked.iter().take(100) {
-            let Some(head) = this.works[at(*work)].head.clone() else { continue };
-            let field = this.field(*work, &head, now, Bounds::default());
+    /// Workloads with slots that have no place, and why not on this node: codes, and in numbers.
+    fn refusals(
+        &self,
+        node: u32,
+        most: usize,
+        now: Timestamp,
+    ) -> (BTreeMap<WorkloadKey, Vec<Reason>>, BTreeMap<WorkloadKey, Vec<Told>>) {
+        let (mut codes, mut numbers) = (BTreeMap::new(), BTreeMap::new());
+        let mut blocked: Vec<u32> = self.blocked.iter().copied().collect();
+        blocked.sort_by_cached_key(|work| {
+            let work = &self.works[at(*work)];
+            (std::cmp::Reverse(work.priority()), work.key.clone())
+        });
+        for work in blocked.into_iter().take(most) {
+            let Some(head) = self.works[at(work)].head.clone() else { continue };
+            let Some(against) = Against::new(self, work, now) else { continue };
+            let field = self.field(work, &head, now, Bounds::default());
             let place = field.stalls().iter().position(|stall| stall.node == node);
-            let reasons = place.map(|place| field.reasons(place).iter().collect());
-            refusals.insert(this.works[at(*work)].key.clone(), reasons.unwrap_or_default());
+            let reasons = place.map(|place| field.reasons(place)).unwrap_or_default();
+            let key = self.works[at(work)].key.clone();
+            let name = &self.nodes[at(node)].name;
+            let told = against.obstacles(node, reasons).into_iter();
+            numbers.insert(key.clone(), told.map(|one| Told::on(name, one)).collect());
+            codes.insert(key, reasons.iter().collect());
         }
-        refusals
-    }
-
-    /// What would happen at once if these workloads were put now; nothing changes. Of a rolling
-    /// update that is the first step.
-    #[must_use]
-    pub fn what_if(&self, workloads: &[Workload], now: Timestamp) -> WhatIf {
-        let mut engine = self.clone();
-        engine.plan_out(now, &mut |_| {});
-        for workload in workloads {
-            let head = engine.next_head(workload, now);
-            engine.observe(Event::Workload(Box::new(head)), now);
-        }
-        let mut what_if = WhatIf::default();
-        engine.plan_out(now, &mut |decision| what_if.add(decision));
-        for workload in workloads {
-            let unplaced = engine.progress(&workload.key()).unwrap_or_default().unplaced;
-            if !unplaced.is_empty() {
-                what_if.unplaced.insert(workload.key(), unplaced);
-            }
-        }
-        what_if
-    }
-
-    /// Plans until there is no more to do at this moment.
-    fn plan_out(&mut self, now: Timestamp, told: &mut impl FnMut(Decision)) {
-        for _ in 0..MOST_PLANS {
-            let plan = self.plan(now);
-            plan.decisions.into_iter().for_each(&mut *told);
-            if !plan.more {
-                return;
-            }
-        }
-    }
-
-    /// The head that the registry would write for this text.
-    fn next_head(&self, workload: &Workload, now: Timestamp) -> Head {
-        let work = self.work_keys.get(&workload.key()).map(|work| &self.works[at(*work)]);
-        let old = work.and_then(|work| work.head.as_deref());
-        let version = old.map_or(Version(1), |old| old.version.next());
-        let kept = old.filter(|old| !old.deleted && !old.spec.destructive(workload));
-        Head {
-            spec: workload.clone(),
-            version,
-            compatible_since: kept.map_or(version, |old| old.compatible_since),
-            spec_hash: kept.map_or(SpecHash([0; 32]), |old| old.spec_hash),
-            restart_generation: old.map_or(Generation(0), |old| old.restart_generation),
-            reload_generation: old.map_or(Generation(0), |old| old.reload_generation),
-            stopped: false,
-            deleted: false,
-            purge: false,
-            updated_at: now,
-            op_id: String::new(),
-        }
+        (codes, numbers)
     }
 }
 
-impl WhatIf {
-    fn add(&mut self, decision: Decision) {
-        match decision {
-            Decision::Place { workload, slot, node, score, moved, .. } => {
-                if let Some((from, reason)) = moved {
-                    let (workload, to) = (workload.clone(), node.clone());
-                    self.moves.push(WouldMove { workload, slot, from, to, reason });
-                }
-                self.placements.push(WouldPlace { workload, slot, node, score });
-            }
-            Decision::Stop { id, workload, slot, node, reason } => {
-                self.stops.push(WouldStop { id, workload, slot, node, reason });
-            }
-            Decision::Restart { .. }
-            | Decision::Lost { .. }
-            | Decision::UpdateFailed { .. }
-            | Decision::Updated { .. }
-            | Decision::Unplaced { .. }
-            | Decision::Drained { .. }
-            | Decision::Noted { .. }
-            | Decision::MassLoss { .. } => {}
+/// Why a workload is not as wanted, or is not acted on.
+fn notes(state: &Work, now: Timestamp) -> Vec<String> {
+    let mut notes = Vec::new();
+    let Some(head) = &state.head else { return notes };
+    if head.deleted {
+        notes.push("it is deleted: its instances are being stopped".to_owned());
+    } else if head.stopped {
+        notes.push("it is stopped by a person: no instance is wanted".to_owned());
+    } else if head.spec.count == 0 {
+        notes.push("its count is 0: no instance is wanted".to_owned());
+    }
+    // Its fleet, those that come first, or its schedule.
+    let rests = state.progress.rests_since(&head.spec);
+    notes.extend(Some(rests).filter(|rests| !rests.is_empty()));
+    if let Some((version, reason)) = &state.progress.failed {
+        notes.push(format!("the update to version {version} failed and stopped: {reason}"));
+    } else if state.progress.step_since.is_some() {
+        notes.push(format!("version {} is being rolled out", head.version));
+    }
+    for (slot, until, failures) in state.progress.waiting.iter().take(10) {
+        if *until > now {
+            let left = crate::explain::for_people(until.since(now));
+            let times = if *failures == 1 { "failure" } else { "failures" };
+            let after = format!("after {failures} {times}");
+            notes.push(format!("slot {slot} waits {left} before the next try, {after}"));
         }
     }
+    notes
 }

@@ -68,6 +68,12 @@ impl Executor {
         (news.then_some(report), forgotten)
     }
 
+    /// What it is told at the beginning it was told before, wherever it is now.
+    pub(super) fn obey_at_once(&mut self, registry: &Registry, now: Timestamp) {
+        self.applied = self.wanted.clone();
+        self.obey(registry, now);
+    }
+
     fn obey(&mut self, registry: &Registry, now: Timestamp) -> bool {
         let mut named = BTreeSet::new();
         let manifest = std::mem::take(&mut self.applied);

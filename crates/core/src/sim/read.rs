@@ -9,6 +9,7 @@ use super::range;
 use super::scenario::{NodeSpec, Scenario, Step};
 use crate::document::{self, Comments, Path, Problem, Reading, Tree};
 use crate::id::{NodeName, WorkloadKey};
+use crate::workload::Workload;
 
 /// Why a text is no scenario: everything that is wrong with it, with line and key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -47,6 +48,7 @@ fn sensible(scenario: Scenario, tree: &Tree) -> Result<Scenario, ScenarioError> 
     for (index, spec) in scenario.nodes.iter().enumerate() {
         known.join(spec, &nodes.index(index));
     }
+    known.begin(&scenario);
     for (index, step) in scenario.steps.iter().enumerate() {
         known.step(step, &Path::from("steps").index(index));
     }
@@ -98,6 +100,40 @@ impl Known {
         }
     }
 
+    /// What is there before the first step.
+    fn begin(&mut self, scenario: &Scenario) {
+        for (index, workload) in scenario.workloads.iter().enumerate() {
+            let here = Path::from("workloads").index(index);
+            self.check(workload, &here);
+            if !self.workloads.insert(workload.key()) {
+                self.say(&here.key("name"), format!("`{}` is there twice", workload.key()));
+            }
+        }
+        let mut slots = BTreeSet::new();
+        for (index, one) in scenario.instances.iter().enumerate() {
+            let here = Path::from("instances").index(index);
+            if !self.workloads.contains(&one.workload) {
+                let message = format!("`workloads` has no `{}`", one.workload);
+                self.say(&here.key("workload"), message);
+            }
+            if !self.nodes.contains(&one.node) {
+                self.say(&here.key("node"), format!("there is no node `{}`", one.node));
+            }
+            if !slots.insert((one.workload.clone(), one.slot)) {
+                let message = format!("`{}/{}` is there twice", one.workload, one.slot);
+                self.say(&here.key("slot"), message);
+            }
+        }
+    }
+
+    fn check(&mut self, workload: &Workload, here: &Path) {
+        for problem in workload.check() {
+            let joint = if problem.path.is_empty() { "" } else { "." };
+            let path = format!("{here}{joint}{}", problem.path);
+            self.problems.push(Problem { path, ..problem });
+        }
+    }
+
     fn names(&mut self, pattern: &str, path: &Path) -> Vec<NodeName> {
         range::names(pattern).unwrap_or_else(|message| {
             self.say(path, message);
@@ -108,12 +144,7 @@ impl Known {
     fn step(&mut self, step: &Step, here: &Path) {
         match step {
             Step::Apply(workload) => {
-                let here = here.key("apply");
-                for problem in workload.check() {
-                    let joint = if problem.path.is_empty() { "" } else { "." };
-                    let path = format!("{here}{joint}{}", problem.path);
-                    self.problems.push(Problem { path, ..problem });
-                }
+                self.check(workload, &here.key("apply"));
                 self.workloads.insert(workload.key());
             }
             Step::Scale(scale) => {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::script::Behaviour;
+use super::start::Standing;
 use crate::id::{Epoch, NodeName, PoolName, Slot, WorkloadKey};
-use crate::node::{Admin, Facts, Kept, Liveness, Node};
+use crate::node::{Admin, Facts, Kept, Liveness, Node, Use};
 use crate::resources::{Bytes, Resources};
 use crate::time::{Span, Timestamp};
 use crate::workload::{OneOrMany, Workload};
@@ -19,13 +20,18 @@ pub struct Scenario {
     pub(super) preemption: bool,
     pub(super) quotas: BTreeMap<String, serde_json::Value>,
     pub(super) nodes: Vec<NodeSpec>,
+    /// What is there before the first step, and where.
+    pub(super) workloads: Vec<Workload>,
+    pub(super) instances: Vec<Standing>,
     pub(super) steps: Vec<Step>,
 }
 
 impl Default for Scenario {
     fn default() -> Self {
         let quotas = BTreeMap::new();
-        Self { seed: 1, preemption: false, quotas, nodes: Vec::new(), steps: Vec::new() }
+        let (nodes, workloads, instances) = (Vec::new(), Vec::new(), Vec::new());
+        let (seed, preemption, steps) = (1, false, Vec::new());
+        Self { seed, preemption, quotas, nodes, workloads, instances, steps }
     }
 }
 
@@ -149,6 +155,34 @@ pub(super) struct NodeSpec {
     pub ports: (u16, u16),
     #[serde(default)]
     pub behaviour: Behaviour,
+    #[serde(default)]
+    pub admin: Admin,
+    #[serde(default = "online")]
+    pub liveness: Liveness,
+    /// What something that is not ours uses of it.
+    #[serde(default, rename = "use")]
+    pub used: Option<Amounts>,
+}
+
+fn online() -> Liveness {
+    Liveness::Online
+}
+
+/// Live use.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Amounts {
+    cpu: u64,
+    memory: Bytes,
+    disk: Bytes,
+    network: u64,
+}
+
+impl From<Amounts> for Use {
+    fn from(amounts: Amounts) -> Self {
+        let Amounts { cpu, memory, disk, network } = amounts;
+        Self { cpu, memory: memory.0, disk: disk.0, network }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -225,8 +259,8 @@ impl NodeSpec {
         Node {
             name: name.clone(),
             pool: self.pool.clone(),
-            admin: Admin::Active,
-            liveness: Liveness::Online,
+            admin: self.admin,
+            liveness: self.liveness,
             liveness_since: now,
             epoch: Epoch(1),
             facts,

@@ -174,7 +174,7 @@ impl World {
 
     fn note(&mut self, decision: Decision) {
         match decision {
-            Decision::Place { id, workload, slot, version, node, score, moved } => {
+            Decision::Place { id, workload, slot, version, node, score, moved, .. } => {
                 let workload = short(&workload);
                 // On the node where it was it is no move, whatever made it necessary.
                 if let Some((from, reason)) = moved.filter(|(from, _)| *from != node) {

@@ -70,6 +70,7 @@ impl World {
         for spec in &scenario.nodes {
             world.join(spec);
         }
+        world.begin(scenario);
         world
     }
 
@@ -94,7 +95,12 @@ impl World {
         for name in super::range::names(&spec.name).expect("ranges were read before") {
             let node = spec.node(&name, self.now);
             self.observe(&Event::Node(Box::new(node.clone())));
-            self.executors.insert(name.clone(), Executor::new(node, spec.behaviour.clone()));
+            let mut executor = Executor::new(node, spec.behaviour.clone());
+            executor.foreign = spec.used.map(Into::into);
+            if let Some(beat) = executor.heartbeat(self.now).filter(|_| executor.alive()) {
+                self.observe(&Event::Heartbeat(beat));
+            }
+            self.executors.insert(name.clone(), executor);
             self.busy.insert(name);
         }
     }

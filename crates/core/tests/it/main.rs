@@ -3,6 +3,7 @@
 mod artifact;
 mod condition;
 mod constraint;
+mod explain;
 mod fleet;
 mod liveness;
 mod placement;

@@ -38,15 +38,15 @@ fn check(ask: &str, nodes: &str, want: Expect) {
 fn explain(fleet: &mut Fleet, want: Expect) {
     fleet.settle();
     let key = "web".parse().expect("a key");
-    let explained = fleet.engine.explain_workload(&key, fleet.now).expect("known");
+    let explained = fleet.engine.explain_workload(&key, None, fleet.now).expect("known");
     let mut said = String::new();
-    for (node, verdict) in explained.nodes {
+    for (node, verdict) in explained.verdicts.nodes {
         said += &match verdict {
-            NodeVerdict::Fits { spread, score, terms } => {
+            NodeVerdict::Fits { spread, score, terms, .. } => {
                 let spread = spread.map_or(String::new(), |spread| format!(" spread {spread}"));
                 format!("{node}:{spread} {score} {terms:?}\n")
             }
-            NodeVerdict::Rejected { reasons, said } => {
+            NodeVerdict::Rejected { reasons, said, .. } => {
                 let said = said.map_or(String::new(), |said| format!(" ({said})"));
                 format!("{node}: no, {reasons:?}{said}\n")
             }

@@ -8,5 +8,7 @@ mod fleet;
 mod input;
 mod life;
 mod order;
+mod pools;
+mod question;
 mod sample;
 mod update;

@@ -9,7 +9,9 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::parameters::{InstancePath, Nothing, OnceHeaders, Waiting, limit, workload_filter};
+use super::parameters::{
+    InstancePath, Nothing, OnceHeaders, OnlyNode, Waiting, limit, workload_filter,
+};
 use super::workload_actions::Empty;
 use crate::answer::{Accepted, Answer, Refusal};
 use crate::app::App;
@@ -89,14 +91,14 @@ async fn show(
 }
 
 /// Why an instance is where it is.
-#[utoipa::path(get, path = "/v1/instances/{id}/explain", tag = "instances", params(InstancePath),
-    responses((status = 200, body = pb::Document)))]
+#[utoipa::path(get, path = "/v1/instances/{id}/explain", tag = "instances",
+    params(InstancePath, OnlyNode), responses((status = 200, body = pb::Document)))]
 async fn explain(
     asker: Allowed<InstancesRead>,
     InstanceRef(id): InstanceRef,
-    _: Params<Nothing>,
+    Params(only): Params<OnlyNode>,
 ) -> Answer<Json<pb::Document>> {
-    asker.ask(pb::InstanceExplain { id }).await.map(Json)
+    asker.ask(pb::InstanceExplain { id, node: only.node() }).await.map(Json)
 }
 
 /// End an instance; its slot is filled again. The same as `stop`.

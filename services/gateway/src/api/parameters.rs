@@ -1,6 +1,6 @@
 //! Parameters that many paths share.
 
-use ostler_core::id::WorkloadKey;
+use ostler_core::id::{NodeName, WorkloadKey};
 use ostler_core::time::Span;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -56,6 +56,25 @@ pub struct OnceHeaders {
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
+
+/// For explanations.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct OnlyNode {
+    /// Only the verdict of this node, instead of those that matter most.
+    #[serde(deserialize_with = "text")]
+    #[param(value_type = Option<String>)]
+    pub node: Option<NodeName>,
+}
+
+impl OnlyNode {
+    /// As the bus takes it: empty where absent.
+    #[must_use]
+    pub fn node(self) -> String {
+        self.node.map(String::from).unwrap_or_default()
+    }
+}
 
 /// For changes that can only be waited for.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]

@@ -1,4 +1,4 @@
-//! `/v1/plan`: where workloads would go, without anything being changed.
+//! `/v1/plan`: what would happen, without anything being changed.
 
 use axum::Json;
 use ostler_schemas::pb;
@@ -16,7 +16,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(plan))
 }
 
-/// Say where one workload, or a list of them, would go, and why not elsewhere.
+/// Say where one workload, or a list of them, would go, and why not elsewhere; and what would happen
+/// if nodes were lost, drained or added. Nothing changes.
 #[utoipa::path(post, path = "/v1/plan", tag = "workloads",
     request_body(content((pb::WorkloadPlan = "application/json"), (String = "application/toml"))),
     responses((status = 200, body = pb::Document)))]
@@ -25,10 +26,10 @@ async fn plan(
     _: Params<Nothing>,
     body: RawBody,
 ) -> Answer<Json<pb::Document>> {
-    let mut workloads = read_spec::workloads(&body)?;
+    let (mut workloads, mut plan) = read_spec::plan(&body)?;
     for workload in &mut workloads {
         artifacts::pin(&asker, workload).await?;
     }
-    let workloads = workloads.into_iter().map(Into::into).collect();
-    asker.ask(pb::WorkloadPlan { workloads }).await.map(Json)
+    plan.workloads = workloads.into_iter().map(Into::into).collect();
+    asker.ask(plan).await.map(Json)
 }

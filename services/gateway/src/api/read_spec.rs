@@ -2,8 +2,9 @@
 
 use ostler_core::id::WorkloadKey;
 use ostler_core::workload::{SpecErrors, Workload, from_json, from_json_value, from_toml};
+use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, FieldError, Problem};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::answer::{Answer, Refusal};
 use crate::extract::RawBody;
@@ -32,23 +33,59 @@ pub fn workload(body: &RawBody, path: Option<&WorkloadKey>) -> Answer<Workload> 
     }
 }
 
-/// Reads what is to be planned: a workload, a list of them, or `{"workloads": […]}`.
-pub fn workloads(body: &RawBody) -> Answer<Vec<Workload>> {
+/// Keys that a plan has and a workload has not.
+const OF_PLANS: [&str; 4] = ["workloads", "lose", "drain", "add"];
+
+/// Reads what is to be planned: a workload, a list of them, or `{"workloads": […], "lose": […],
+/// "drain": […], "add": […], "pool": "…"}`, of which each may be absent: the workloads, and a request
+/// with all else.
+pub fn plan(body: &RawBody) -> Answer<(Vec<Workload>, pb::WorkloadPlan)> {
+    let of = |workloads: Vec<Workload>| (workloads, pb::WorkloadPlan::default());
     if body.format == TextFormat::Toml {
-        return workload(body, None).map(|one| vec![one]);
+        return workload(body, None).map(|one| of(vec![one]));
     }
     body::is_json(&body.text)?;
     let value: Value = body::json(&body.text)?;
-    let list = match value {
-        Value::Array(list) => list,
-        Value::Object(mut object) if object.len() == 1 && object.contains_key("workloads") => {
-            match object.remove("workloads") {
-                Some(Value::Array(list)) => list,
-                _ => return Err(Refusal::field("workloads", "a list of workloads")),
-            }
+    match value {
+        Value::Array(list) => workloads(list).map(of),
+        Value::Object(object) if OF_PLANS.iter().any(|key| object.contains_key(*key)) => {
+            supposition(object)
         }
-        _ => return workload(body, None).map(|one| vec![one]),
+        _ => workload(body, None).map(|one| of(vec![one])),
+    }
+}
+
+fn supposition(mut object: Map<String, Value>) -> Answer<(Vec<Workload>, pb::WorkloadPlan)> {
+    let list = match object.remove("workloads") {
+        None => Vec::new(),
+        Some(Value::Array(list)) => list,
+        Some(_) => return Err(Refusal::field("workloads", "a list of workloads")),
     };
+    let mut texts = |key: &str| match object.remove(key) {
+        None => Ok(Vec::new()),
+        Some(value) => serde_json::from_value::<Vec<String>>(value)
+            .map_err(|_| Refusal::field(key, "a list of texts")),
+    };
+    let (lose, drain, add) = (texts("lose")?, texts("drain")?, texts("add")?);
+    let pool = match object.remove("pool") {
+        None => String::new(),
+        Some(Value::String(pool)) => pool,
+        Some(_) => return Err(Refusal::field("pool", "the name of a pool")),
+    };
+    if let Some(key) = object.keys().next() {
+        let known = "`workloads`, `lose`, `drain`, `add` and `pool`";
+        return Err(Refusal::field(key, format!("unknown; a plan has {known}")));
+    }
+    let about_nodes = lose.len() + drain.len() + add.len();
+    if about_nodes > MOST_IN_PLAN {
+        return Err(Refusal::field("lose", format!("at most {MOST_IN_PLAN} suppositions")));
+    }
+    let workloads = if list.is_empty() && about_nodes > 0 { Vec::new() } else { workloads(list)? };
+    let request = pb::WorkloadPlan { lose, drain, add, pool, ..pb::WorkloadPlan::default() };
+    Ok((workloads, request))
+}
+
+fn workloads(list: Vec<Value>) -> Answer<Vec<Workload>> {
     if list.is_empty() || list.len() > MOST_IN_PLAN {
         return Err(Refusal::field("workloads", format!("from 1 to {MOST_IN_PLAN} workloads")));
     }

@@ -12,7 +12,9 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::parameters::{Changing, ConditionHeaders, Nothing, OnceHeaders, WorkloadPath, limit};
+use super::parameters::{
+    Changing, ConditionHeaders, Nothing, OnceHeaders, OnlyNode, WorkloadPath, limit,
+};
 use super::read_spec;
 use crate::answer::{Answer, Page, Refusal, Tagged, paged};
 use crate::app::App;
@@ -258,12 +260,12 @@ async fn version(
 
 /// Why a workload is where it is, or why not.
 #[utoipa::path(get, path = "/v1/workloads/{ns}/{name}/explain", tag = "workloads",
-    params(WorkloadPath), responses((status = 200, body = pb::Document)))]
+    params(WorkloadPath, OnlyNode), responses((status = 200, body = pb::Document)))]
 async fn explain(
     asker: Allowed<WorkloadsRead>,
     WorkloadRef(key): WorkloadRef,
-    _: Params<Nothing>,
+    Params(only): Params<OnlyNode>,
 ) -> Answer<Json<pb::Document>> {
     let (namespace, name) = (key.namespace.to_string(), key.name.to_string());
-    asker.ask(pb::WorkloadExplain { namespace, name }).await.map(Json)
+    asker.ask(pb::WorkloadExplain { namespace, name, node: only.node() }).await.map(Json)
 }

@@ -140,6 +140,7 @@ impl Picture {
             applied: beat.map_or(0, |(beat, _)| beat.applied.0),
             load: load.unwrap_or_default(),
             liveness_since: rfc3339(node.liveness_since),
+            port_range: [facts.ports.0, facts.ports.1].map(u32::from).to_vec(),
         }
     }
 }

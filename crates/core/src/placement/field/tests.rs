@@ -166,6 +166,7 @@ proptest! {
         let mut pool = Pool::new(rooms, strategy, which);
         for step in steps {
             prop_assert_eq!(pool.field.best(), pool.field.best_plain());
+            prop_assert_eq!(pool.field.next_best(3), pool.field.next_best_plain(3));
             if let Some(best) = pool.field.best() {
                 prop_assert!(pool.field.score(best) <= 10_000);
             }

@@ -170,7 +170,7 @@ impl Engine {
 
 const ZONE: &str = "node.zone";
 
-fn scope_name(scope: Scope) -> &'static str {
+pub(in crate::reconcile) fn scope_name(scope: Scope) -> &'static str {
     match scope {
         Scope::Node => "node.name",
         Scope::Hardware => "node.hardware",

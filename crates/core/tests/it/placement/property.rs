@@ -137,8 +137,9 @@ fn hard_rules_hold(fleet: &Fleet) {
 
 /// P7: a node that explain calls fit takes one more, and one that it rejects does not.
 fn explain_agrees(fleet: &Fleet, workload: &Workload) {
-    let explained = fleet.engine.explain_workload(&workload.key(), fleet.now).expect("known");
-    for (node, verdict) in explained.nodes {
+    let mut engine = fleet.engine.clone();
+    let explained = engine.explain_workload(&workload.key(), None, fleet.now).expect("known");
+    for (node, verdict) in explained.verdicts.nodes {
         let mut fleet = fleet.clone();
         fleet.decided.clear();
         let more = Workload { count: workload.count + 1, ..workload.clone() };

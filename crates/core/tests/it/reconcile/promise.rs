@@ -157,8 +157,8 @@ proptest! {
                 *one.key == spec.key() && one.desired == Desired::Run
             });
             prop_assert_eq!(u32::try_from(placed.count()).unwrap_or(0) + unplaced, spec.count);
-            let explained = fleet.engine.explain_workload(&spec.key(), fleet.now).expect("known");
-            let fits = explained.nodes.values().any(|verdict| {
+            let explained = fleet.engine.explain_workload(&spec.key(), None, fleet.now).expect("known");
+            let fits = explained.verdicts.nodes.values().any(|verdict| {
                 matches!(verdict, ostler_core::explain::NodeVerdict::Fits { .. })
             });
             prop_assert!(unplaced == 0 || !fits, "{:?}", explained);

@@ -62,17 +62,34 @@ fn a_plan_takes_one_workload_a_list_or_an_object_with_a_list() {
     let list = format!("[{one}, {one}]");
     let object = format!("{{\"workloads\": [{one}]}}");
     for (text, count) in [(one, 1), (list.as_str(), 2), (object.as_str(), 1)] {
-        assert_eq!(workloads(&body(TextFormat::Json, text)).expect(text).len(), count, "{text}");
+        assert_eq!(plan(&body(TextFormat::Json, text)).expect(text).0.len(), count, "{text}");
+    }
+}
+
+#[test]
+fn a_plan_may_suppose_losses_drains_and_additions_and_nothing_else() {
+    let text = r#"{"lose":["zone=east"],"drain":["n7"],"add":["4=n1"],"pool":"gpu"}"#;
+    let (_, read) = plan(&body(TextFormat::Json, text)).expect(text);
+    assert_eq!((read.lose, read.drain), (vec!["zone=east".to_owned()], vec!["n7".to_owned()]));
+    assert_eq!((read.add, read.pool.as_str()), (vec!["4=n1".to_owned()], "gpu"));
+    for (text, field) in [
+        (r#"{"lose":"zone=east"}"#, "lose"),
+        (r#"{"lose":["n1"],"looose":[]}"#, "looose"),
+        (r#"{"lose":[]}"#, "workloads"),
+        (r#"{"add":["4=n1"],"pool":4}"#, "pool"),
+    ] {
+        let refusal = plan(&body(TextFormat::Json, text)).expect_err(text);
+        assert_eq!(refusal.problem().field.as_deref(), Some(field), "{text}");
     }
 }
 
 #[test]
 fn a_mistake_in_a_list_says_which_of_them() {
     let text = r#"[{"driver":"sim","name":"a"}, {"driver":"sim","name":"A"}]"#;
-    let refusal = workloads(&body(TextFormat::Json, text)).expect_err("refused");
+    let refusal = plan(&body(TextFormat::Json, text)).expect_err("refused");
     assert_eq!(refusal.problem().field.as_deref(), Some("[1].name"));
     for text in ["[]", r#"{"workloads": 3}"#, r#"{"workloads": []}"#] {
-        let refusal = workloads(&body(TextFormat::Json, text)).expect_err(text);
+        let refusal = plan(&body(TextFormat::Json, text)).expect_err(text);
         assert_eq!(refusal.problem().field.as_deref(), Some("workloads"), "{text}");
     }
 }
