@@ -54,11 +54,10 @@ soak: ## Look for bugs with ever new seeds of the simulation, for 10m or as long
 	FROM=$${FROM:-$$(date +%s)} SOAK=$(SOAK) \
 		cargo test --release --locked --package ostler-core --test sim -- --nocapture
 
-bench: ## Measure the engine and the placement of 100,000 instances on 1,000 simulated nodes
+bench: ## Measure a selection in about ten minutes, beside what loadtest/BASELINE.json has
 	@scripts/setup.sh run
 	cargo build --release --locked --package ostler-loadtest
-	$(BIN)/ostler-loadtest engine
-	$(BIN)/ostler-loadtest place --nodes 1000 --instances 100000
+	@scripts/bench.sh
 
 lint: ## Format, clippy, licences and doors, and the rules of CONTRIBUTING.md
 	@scripts/setup.sh lint

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::baseline;
 use crate::scenario::{api, churn, failover, footprint, heartbeats, latency, leader, spawn};
 
 /// Measures Ostler on this machine: loopback only, bounded in time, and nothing is left behind.
@@ -41,6 +42,8 @@ pub enum Scenario {
     Api(api::Args),
     /// Memory and processor time of everything when nothing happens.
     Footprint(footprint::Args),
+    /// What was measured last beside what `--json` wrote now.
+    Compare(baseline::Args),
     /// One service as a child of a scenario; ends when its standard input is closed.
     #[command(hide = true)]
     Serve(Serve),

@@ -1,6 +1,7 @@
 //! `ostler-loadtest SCENARIO`: measures, prints what it measured, and leaves nothing behind.
 
 mod args;
+mod baseline;
 mod fleet;
 mod machine;
 mod report;

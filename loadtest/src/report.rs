@@ -242,7 +242,7 @@ pub fn count(number: usize) -> f64 {
 }
 
 /// Thousands apart, and digits only as far as they say something.
-fn readable(value: f64) -> String {
+pub fn readable(value: f64) -> String {
     let digits = usize::from(value.abs() < 100.0) + usize::from(value.abs() < 10.0);
     let text = format!("{value:.digits$}");
     let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));

@@ -15,7 +15,7 @@ mod tally;
 mod window;
 
 use crate::args::{Args, Scenario};
-use crate::fleet;
+use crate::{baseline, fleet};
 
 /// Runs what was asked for and publishes its report.
 pub async fn run(args: Args) -> anyhow::Result<()> {
@@ -30,6 +30,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Scenario::Api(api) => api::measure(&api).await?,
         Scenario::Footprint(footprint) => footprint::measure(&footprint).await?,
         Scenario::Spawn(spawn) => spawn::measure(&spawn).await?,
+        Scenario::Compare(compare) => return baseline::compare(&compare),
         Scenario::Serve(serve) => return fleet::serve(serve).await,
     };
     report.publish(args.json.as_deref())
