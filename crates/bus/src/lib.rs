@@ -6,6 +6,7 @@
 //! typed: a [`Contract`](ostler_schemas::contract::Contract), a
 //! [`Key`](ostler_schemas::bucket::Key), a [`Call`](ostler_schemas::api::Call).
 
+pub mod backup;
 pub mod config;
 pub mod connection;
 pub mod dialog;

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::connection::Bus;
 use crate::jetstream::{AskError, Fault};
-use config::INCARNATION;
+pub(crate) use config::INCARNATION;
 
 /// One field of a stream that is not as the table says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,14 +115,18 @@ impl Bus {
     }
 
     fn wanted(&self, stream: &Stream) -> Value {
-        // A server tells the name of its cluster if and only if it is in one.
-        let clustered = self.client().server_info().cluster.is_some();
-        let replicas = if clustered && !stream.single { 3 } else { 1 };
+        let replicas = if stream.single { 1 } else { self.replicas() };
         config::config(stream, self.root(), replicas)
     }
 
+    /// How many replicas a stream gets here: a server tells the name of its cluster if and only if
+    /// it is in one.
+    pub(crate) fn replicas(&self) -> u8 {
+        if self.client().server_info().cluster.is_some() { 3 } else { 1 }
+    }
+
     /// The configuration of a stream, if there is one.
-    async fn found(&self, name: &str) -> Result<Option<Value>, ProvisionError> {
+    pub(crate) async fn found(&self, name: &str) -> Result<Option<Value>, ProvisionError> {
         match self.patiently(|| self.stream_info(name)).await {
             Ok(info) => Ok(Some(info["config"].clone())),
             Err(AskError::Fault(fault)) if fault.err_code == STREAM_NOT_FOUND => Ok(None),
@@ -166,7 +170,7 @@ impl Bus {
     }
 }
 
-fn streams(pools: &[PoolName]) -> Vec<Stream> {
+pub(crate) fn streams(pools: &[PoolName]) -> Vec<Stream> {
     table::streams().into_iter().chain(pools.iter().map(table::placements)).collect()
 }
 

@@ -210,6 +210,25 @@ pub enum Command {
     /// Streams and buckets on NATS.
     #[command(subcommand)]
     Bus(BusCommand),
+    /// Copy all that the fleet knows into one file: every workload and version, where everything
+    /// was placed, nodes, accounts, artifacts, events. The fleet goes on meanwhile. History in SQL
+    /// is filled again from the events.
+    Backup {
+        /// The file to write.
+        file: PathBuf,
+        /// Which fleet.
+        #[command(flatten)]
+        target: BusTarget,
+    },
+    /// Make a fleet of such a file, on NATS servers that have none yet, before its services are
+    /// started. Executors that still run their instances are adopted, nothing is restarted.
+    Restore {
+        /// The file to read.
+        file: PathBuf,
+        /// Where.
+        #[command(flatten)]
+        target: BusTarget,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// For which shell.

@@ -9,6 +9,7 @@ use crate::session::Session;
 
 mod apply;
 mod artifacts;
+mod backup;
 mod bus;
 mod config;
 mod doctor;
@@ -44,6 +45,8 @@ pub async fn run(args: Args) -> Result<u8, Failure> {
         Command::Exec(args) => exec::run(&session, args).await,
         Command::Doctor => doctor::run(&session).await,
         Command::Bus(command) => bus::run(command).await.map(|()| 0),
+        Command::Backup { file, target } => backup::backup(&file, target).await.map(|()| 0),
+        Command::Restore { file, target } => backup::restore(&file, target).await.map(|()| 0),
         other => fleet_command(&session, other).await.map(|()| 0),
     }
 }

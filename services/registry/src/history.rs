@@ -17,6 +17,8 @@ use crate::store::{AppendError, Query, Store};
 const BATCH: usize = 500;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
+/// After so long without an event it is asked whether this is still the same life of the fleet.
+const STILL: Duration = Duration::from_secs(10);
 /// The part of the program's health.
 const PART: &str = "history";
 
@@ -43,9 +45,9 @@ async fn fill(app: &Shared) {
         }
         let health = &app.bus.program().health;
         match begin_reading(app).await {
-            Ok((position, reader)) => {
+            Ok(start) => {
                 health.set(PART, Ok(()));
-                match go_on(app, position, reader, shared).await {
+                match go_on(app, start, shared).await {
                     Ok(()) => {}
                     Err(cause @ AppendError::Moved(_)) => {
                         debug!(error = %cause, "history begins anew: {cause}");
@@ -65,23 +67,36 @@ async fn fill(app: &Shared) {
     }
 }
 
-async fn begin_reading(app: &Shared) -> Result<(Revision, EventReader), String> {
+/// From where it is read, in which life of the fleet.
+struct Start {
+    incarnation: u64,
+    position: Revision,
+    reader: EventReader,
+}
+
+async fn begin_reading(app: &Shared) -> Result<Start, String> {
     let incarnation = app.bus.incarnation().await.map_err(|error| error.to_string())?;
     let position = app.history.position(incarnation).await.map_err(|error| error.to_string())?;
     info!(after = position.0, "history is filled from event {position} on");
-    Ok((position, app.bus.events_from(position)))
+    Ok(Start { incarnation, position, reader: app.bus.events_from(position) })
 }
 
-async fn go_on(
-    app: &Shared,
-    mut position: Revision,
-    mut reader: EventReader,
-    shared: bool,
-) -> Result<(), AppendError> {
-    while let Some(first) = reader.next().await {
+async fn go_on(app: &Shared, start: Start, shared: bool) -> Result<(), AppendError> {
+    let Start { incarnation, mut position, mut reader } = start;
+    loop {
+        let next = tokio::time::timeout(STILL, reader.next()).await;
         if shared && !app.lead.holds() {
             return Ok(());
         }
+        let first = match next {
+            Ok(Some(first)) => first,
+            Ok(None) => return Ok(()),
+            // Restored from a copy meanwhile: sequences below `position` are told again.
+            Err(_) if app.bus.incarnation().await.is_ok_and(|now| now != incarnation) => {
+                return Ok(());
+            }
+            Err(_) => continue,
+        };
         let mut batch = vec![first];
         while batch.len() < BATCH
             && let Some(next) = reader.try_next()
@@ -93,7 +108,6 @@ async fn go_on(
         app.history.append(position, &events, upto).await?;
         position = upto;
     }
-    Ok(())
 }
 
 fn readable(entry: EventEntry) -> Option<(Revision, pb::Event)> {

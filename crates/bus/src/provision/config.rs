@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::root::Root;
 
 /// Where the incarnation is kept in a stream's metadata.
-pub(super) const INCARNATION: &str = "ostler.incarnation";
+pub(crate) const INCARNATION: &str = "ostler.incarnation";
 /// Who writes a stream, for the operator.
 const WRITER: &str = "ostler.writer";
 

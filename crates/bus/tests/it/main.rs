@@ -1,5 +1,6 @@
 //! The bus on real NATS servers: one, and three in a cluster.
 
+mod backup;
 mod connection;
 mod events;
 mod fenced;

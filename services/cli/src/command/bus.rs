@@ -27,7 +27,8 @@ pub async fn run(command: BusCommand) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn connect(target: BusTarget) -> Result<(Bus, Vec<PoolName>), Failure> {
+/// A connection of our own, and the pools that were named.
+pub async fn connect(target: BusTarget) -> Result<(Bus, Vec<PoolName>), Failure> {
     let pools: Vec<PoolName> = target
         .pools
         .iter()
