@@ -44,8 +44,8 @@ async fn a_fleet_whose_nats_lost_its_store_is_restored_and_nothing_restarts() {
     fleet.until_ready("web", 5).await;
     assert_eq!(processes_in(&fleet.data()).len(), 5, "nothing runs twice");
     eventually("history goes on in the new life of the fleet", || async {
-        let text = fleet.done(&["events", "--kind", "workload.updated"]).await;
-        text.contains("web")
+        let text = fleet.done(&["events", "--workload", "web", "--limit", "1000"]).await;
+        text.lines().filter(|line| line.contains("instance.ready")).count() == 5
     })
     .await;
     drop(again.start_kill());
