@@ -11,6 +11,7 @@ use clap::Parser as _;
 use ostler_service::telemetry;
 
 fn main() -> anyhow::Result<()> {
+    ostler_executor::guardian::stand_if_asked();
     let args = args::Args::parse();
     if !matches!(args.scenario, args::Scenario::Serve(_)) {
         let filter = "warn,async_nats=error".to_owned();
