@@ -2,13 +2,17 @@
 //! place that may wait.
 
 pub mod docker;
+pub mod disk;
 pub mod eventually;
 pub mod nats;
 pub mod ports;
 pub mod postgres;
+pub mod proxy;
 
 pub use docker::Dockerd;
+pub use disk::SmallDisk;
 pub use eventually::{eventually, eventually_within};
 pub use nats::{NatsCluster, NatsServer};
 pub use ports::Ports;
 pub use postgres::Postgres;
+pub use proxy::{Proxy, Wire};

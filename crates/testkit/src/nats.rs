@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 pub use cluster::NatsCluster;
 
+use crate::disk::SmallDisk;
 use crate::ports::Ports;
 
 /// One nats-server on a free port, its store in a folder that goes with it. Killed on drop, and by
@@ -25,12 +26,24 @@ impl NatsServer {
     /// Starts one that is ready. Panics, saying how to install it, where there is no nats-server.
     pub async fn start() -> Self {
         let home = process::home();
+        let store = home.path().join("store");
+        Self::start_with(home, store, Vec::new()).await
+    }
+
+    /// Starts one whose store is on this disk.
+    pub async fn start_on(disk: &SmallDisk) -> Self {
+        Self::start_with(process::home(), disk.path().join("store"), disk.enter()).await
+    }
+
+    async fn start_with(home: TempDir, store: PathBuf, enter: Vec<String>) -> Self {
         let config = process::config("single.conf");
         let mut tries = 0;
         loop {
             let start = process::Start {
                 config: config.clone(),
                 home: home.path().to_owned(),
+                store: store.clone(),
+                enter: enter.clone(),
                 port: Ports::free(),
                 monitor: Ports::free(),
                 more: Vec::new(),

@@ -46,6 +46,8 @@ impl NatsCluster {
             let start = process::Start {
                 config: process::config(&format!("cluster-{number}.conf")),
                 home: home.path().to_owned(),
+                store: home.path().join("store"),
+                enter: Vec::new(),
                 port: Ports::free(),
                 monitor: Ports::free(),
                 more: vec![
@@ -94,6 +96,18 @@ impl NatsCluster {
         let member = &mut self.members[number];
         member.kill();
         member.child = Some(member.start.run().await.expect("it ran before"));
+    }
+
+    /// Starts all again that were killed, together: one alone is not ready.
+    pub async fn restart_all(&mut self) {
+        for member in &mut self.members {
+            member.kill();
+            member.child = Some(member.start.spawn().expect("it ran before"));
+        }
+        for member in &mut self.members {
+            let child = member.child.as_mut().expect("just started");
+            member.start.ready(child).await.expect("it was ready before");
+        }
     }
 
     /// Stops one with SIGSTOP.

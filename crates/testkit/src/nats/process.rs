@@ -18,6 +18,9 @@ use tokio::net::TcpStream;
 pub(super) struct Start {
     pub(super) config: PathBuf,
     pub(super) home: PathBuf,
+    pub(super) store: PathBuf,
+    /// What its command line begins with.
+    pub(super) enter: Vec<String>,
     pub(super) port: u16,
     pub(super) monitor: u16,
     pub(super) more: Vec<String>,
@@ -29,7 +32,15 @@ const POLL: Duration = Duration::from_millis(10);
 impl Start {
     /// Starts the process without waiting.
     pub(super) fn spawn(&self) -> io::Result<Child> {
-        let mut command = Command::new(super::binary());
+        let binary = super::binary();
+        let mut command = match self.enter.split_first() {
+            None => Command::new(binary),
+            Some((enter, words)) => {
+                let mut command = Command::new(enter);
+                command.args(words).arg(binary);
+                command
+            }
+        };
         command
             .arg("-c")
             .arg(&self.config)
@@ -38,7 +49,7 @@ impl Start {
             .arg("-l")
             .arg(self.home.join("log"))
             .args(&self.more)
-            .env("OSTLER_NATS_STORE", self.home.join("store"))
+            .env("OSTLER_NATS_STORE", &self.store)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());

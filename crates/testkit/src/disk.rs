@@ -1,0 +1,107 @@
+//! A disk that a test can fill: a tmpfs in a namespace of its own, gone with the test.
+
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::nats::process::{die_with_us, spawn_on_keeper};
+
+/// A small disk, seen only by programs that are started on it. Needs no root where users may have
+/// namespaces of their own.
+#[derive(Debug)]
+pub struct SmallDisk {
+    /// Keeps the namespace.
+    holder: Child,
+    at: TempDir,
+}
+
+impl SmallDisk {
+    /// A disk of so many MiB. Panics where no namespace can be made.
+    #[must_use]
+    pub fn new(mib: u32) -> Self {
+        let at = tempfile::Builder::new().prefix("ostler-disk-").tempdir();
+        let at = at.expect("a folder can be made");
+        let mut command = Command::new("unshare");
+        command
+            .args(["--map-root-user", "--mount", "sh", "-c"])
+            .arg("mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && echo ready && exec sleep infinity")
+            .args(["sh", &format!("{mib}m")])
+            .arg(at.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        die_with_us(&mut command);
+        let mut holder = spawn_on_keeper(command).expect("unshare, of util-linux, is there");
+        let mut said = String::new();
+        let out = holder.stdout.take().expect("it is piped");
+        BufReader::new(out).read_line(&mut said).expect("it is a pipe");
+        assert_eq!(said, "ready\n", "no tmpfs in a namespace of one's own can be made here");
+        Self { holder, at }
+    }
+
+    /// Where programs that are started on it see it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.at.path()
+    }
+
+    /// What a command line begins with so that its program sees the disk.
+    pub(crate) fn enter(&self) -> Vec<String> {
+        let pid = self.holder.id().to_string();
+        let words = ["nsenter", "--preserve-credentials", "--user", "--mount", "--target", &pid];
+        words.map(str::to_owned).into()
+    }
+
+    /// Where we see it.
+    fn from_outside(&self) -> PathBuf {
+        let inside = self.path().strip_prefix("/").expect("temporary folders are absolute");
+        PathBuf::from(format!("/proc/{}/root", self.holder.id())).join(inside)
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.from_outside().join("filler")
+    }
+
+    /// Leaves no byte free.
+    pub fn fill(&self) {
+        let mut file = std::fs::File::create(self.filler()).expect("a file has room in its folder");
+        for block in [vec![0; 1 << 16], vec![0; 512], vec![0; 1]] {
+            while match file.write(&block) {
+                Ok(written) => written > 0,
+                Err(error) if error.kind() == ErrorKind::StorageFull => false,
+                Err(error) => panic!("the disk cannot be filled: {error}"),
+            } {}
+        }
+    }
+
+    /// Undoes [`Self::fill`].
+    pub fn free(&self) {
+        std::fs::remove_file(self.filler()).expect("it was filled");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        self.holder.kill().ok();
+        self.holder.wait().ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_full_until_it_is_freed() {
+        let disk = SmallDisk::new(1);
+        let file = disk.from_outside().join("other");
+        std::fs::write(&file, [1; 4096]).expect("there is room");
+        disk.fill();
+        let more = std::fs::write(disk.from_outside().join("more"), [1; 4096]);
+        assert!(more.is_err_and(|error| error.kind() == ErrorKind::StorageFull));
+        disk.free();
+        std::fs::write(file, [1; 8192]).expect("there is room again");
+        assert!(!disk.path().join("other").exists(), "others do not see it");
+    }
+}
