@@ -3,7 +3,7 @@
 use std::error::Error;
 
 /// Requests: an unknown field is refused by name.
-const REQUESTS: [&str; 56] = [
+const REQUESTS: [&str; 57] = [
     "ArtifactPut",
     "ArtifactGet",
     "ArtifactList",
@@ -50,6 +50,7 @@ const REQUESTS: [&str; 56] = [
     "MetricsFleet",
     "MetricsNode",
     "MetricsInstance",
+    "Challenge",
     "Hello",
     "Leave",
     "Ping",
@@ -63,7 +64,7 @@ const REQUESTS: [&str; 56] = [
 ];
 
 /// What is answered or told: readers of an older version pass over what they do not know.
-const ANSWERS: [&str; 42] = [
+const ANSWERS: [&str; 43] = [
     "ArtifactView",
     "ArtifactListReply",
     "EndpointView",
@@ -91,6 +92,7 @@ const ANSWERS: [&str; 42] = [
     "StatusReply",
     "ServiceStatus",
     "NatsStatus",
+    "ChallengeReply",
     "HelloReply",
     "LeaveReply",
     "Pong",

@@ -90,6 +90,7 @@ calls! {
     BlobPut => BlobPutReply, "blob.put", Registry, true;
     BlobGet => BlobGetReply, "blob.get", Registry, false;
     BlobStat => BlobStatReply, "blob.stat", Registry, false;
+    Challenge => ChallengeReply, "join.challenge", Registry, false;
     Hello => HelloReply, "join.hello", Registry, true;
     Leave => LeaveReply, "join.leave", Registry, true;
     Ping => Pong, "ping", Executor, false;
@@ -112,7 +113,7 @@ wire_message! {
     NodeListReply, NodeCordon, NodeUncordon, NodeDrain, NodeMaintenance, NodeActivate, NodeRemove,
     NodePatch, NodeExplain, NodeView, CommandGet, CommandList, CommandListReply, CommandView,
     EventList, EventListReply, Event, StatusGet, StatusReply, MetricsFleet, MetricsNode,
-    MetricsInstance, Hello, HelloReply, Leave, LeaveReply, Ping, Pong, Sync, SyncReply, Logs,
+    MetricsInstance, Challenge, ChallengeReply, Hello, HelloReply, Leave, LeaveReply, Ping, Pong, Sync, SyncReply, Logs,
     LogsReply, LogChunk, Signal, SignalReply, Leftovers, LeftoversReply, Exec, ExecReply, NodeSample, Document,
 }
 

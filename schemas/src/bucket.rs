@@ -290,6 +290,6 @@ pub struct LeaseRecord {
 pub struct Outcomes(pub Vec<Outcome>);
 
 wire_json! {
-    Head, VersionRecord, Spec, Node, Command, TermRecord, LeaseRecord, Outcomes, Progress, Artifact,
-    Blob,
+    Head, VersionRecord, Spec, Node, Command, TermRecord, LeaseRecord, Artifact, Blob,
 }
+wire_json! { packed Outcomes, Progress }

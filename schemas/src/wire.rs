@@ -126,8 +126,31 @@ macro_rules! wire_message {
 }
 pub(crate) use wire_message;
 
-/// Derives [`Wire`] for a type of the core that is kept as JSON and has no protobuf form.
+/// Derives [`Wire`] for a type of the core that is kept as JSON and has no protobuf form. What grows
+/// with the fleet is `packed`: with zstd above 16 KiB, as manifests are; no JSON begins as zstd does.
 macro_rules! wire_json {
+    (packed $($type:ty),* $(,)?) => {$(
+        impl $crate::wire::Wire for $type {
+            const FORMAT: $crate::wire::Format = $crate::wire::Format::Json;
+
+            fn encode(&self, _: $crate::wire::Format) -> Vec<u8> {
+                let plain = serde_json::to_vec(self).expect("types of the core have text keys");
+                $crate::convert::pack(plain)
+            }
+
+            fn decode(
+                bytes: &[u8],
+                _: $crate::wire::Format,
+            ) -> Result<Self, $crate::wire::WireError> {
+                let plain = $crate::convert::unpack(bytes)?;
+                serde_json::from_slice(&plain).map_err(|error| $crate::wire::WireError::Malformed {
+                    message: stringify!($type),
+                    format: $crate::wire::Format::Json,
+                    detail: error.to_string(),
+                })
+            }
+        }
+    )*};
     ($($type:ty),* $(,)?) => {$(
         impl $crate::wire::Wire for $type {
             const FORMAT: $crate::wire::Format = $crate::wire::Format::Json;

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Pings};
 use crate::events::Queue;
+use crate::horizon::Told;
 use crate::root::Root;
 use clock::PoolClock;
 pub(crate) use signals::Signals;
@@ -40,6 +41,7 @@ struct Inner {
     signals: Arc<Signals>,
     clock: PoolClock,
     events: Queue,
+    told: Told,
     closed: CancellationToken,
 }
 
@@ -106,6 +108,7 @@ impl Bus {
                 program: program.clone(),
                 clock: PoolClock::default(),
                 events: Queue::default(),
+                told: Told::default(),
                 closed: CancellationToken::new(),
                 signals,
             }),
@@ -217,6 +220,11 @@ impl Bus {
 
     pub(crate) fn events(&self) -> &Queue {
         &self.inner.events
+    }
+
+    /// How far those that answered had seen.
+    pub(crate) fn told(&self) -> &Told {
+        &self.inner.told
     }
 
     /// Cancelled when the connection was drained.

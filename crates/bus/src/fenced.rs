@@ -56,6 +56,18 @@ pub enum CommitError {
         /// What the client says.
         cause: String,
     },
+    /// One write is larger than the server takes. Nothing was sent.
+    #[error("`{bucket}/{key}` has {bytes} bytes, the server takes {limit}")]
+    TooLarge {
+        /// In which bucket.
+        bucket: String,
+        /// Which key.
+        key: String,
+        /// How large it is.
+        bytes: usize,
+        /// How large it may be.
+        limit: usize,
+    },
     /// The server refused it. Nothing of the batch is visible.
     #[error("the server refused a batch: {0}")]
     Refused(String),
@@ -68,7 +80,7 @@ impl Batch {
         Self::default()
     }
 
-    /// Adds a write. An empty batch takes one of any size.
+    /// Adds a write. An empty batch takes one of any size; `commit` refuses what the server would.
     pub fn put<K: Key>(&mut self, key: &K, value: &K::Value) -> Result<(), Full> {
         let format = K::Value::FORMAT;
         self.add(key, value_headers(format), value.encode(format).into())
@@ -105,6 +117,8 @@ impl Batch {
 
 /// The stream's last sequence that the whole batch follows.
 const EXPECTED_LAST: &str = "Nats-Expected-Last-Sequence";
+/// The headers of a write take no more than this out of the server's `max_payload`.
+const HEADERS: usize = 1024;
 const BATCH_ID: &str = "Nats-Batch-Id";
 const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
 const BATCH_COMMIT: &str = "Nats-Batch-Commit";
@@ -124,6 +138,7 @@ impl Bus {
             let Write { bucket: other, key, .. } = stray;
             return Err(CommitError::Refused(format!("`{other}/{key}` is not in `{bucket}`")));
         }
+        self.fits(&batch)?;
         let Ok(size) = u64::try_from(batch.len()) else { unreachable!("it has a limit") };
         if size == 0 {
             return Ok(after);
@@ -136,6 +151,20 @@ impl Bus {
         // Not seen; a server that does this breaks its promise, and nothing can be relied upon.
         let cause = format!("acknowledged at {last}, should be {}", after.0 + size);
         Err(CommitError::Unknown { after, cause })
+    }
+
+    /// Whether the server takes each of the writes.
+    fn fits(&self, batch: &Batch) -> Result<(), CommitError> {
+        let limit = self.client().server_info().max_payload.saturating_sub(HEADERS);
+        match batch.writes.iter().find(|write| write.payload.len() > limit) {
+            None => Ok(()),
+            Some(Write { bucket, key, payload, .. }) => Err(CommitError::TooLarge {
+                bucket: bucket.to_string(),
+                key: key.clone(),
+                bytes: payload.len(),
+                limit,
+            }),
+        }
     }
 
     /// The sequence of the last message. A batch of one is a plain publish.

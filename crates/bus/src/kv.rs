@@ -163,6 +163,17 @@ impl Bus {
         self.entry(key, raw)
     }
 
+    /// Reads from the stream's leader at which revision the key was last written or removed (0:
+    /// never), and what is there.
+    pub async fn get_last<K: Key>(
+        &self,
+        key: &K,
+    ) -> Result<(Revision, Option<Entry<K::Value>>), ReadError> {
+        let raw = self.raw_from_leader(&key.bucket(), &key.to_string()).await;
+        let last = raw.as_ref().ok().and_then(|raw| raw.as_ref()).map(|raw| raw.revision);
+        Ok((last.unwrap_or_default(), self.entry(key, raw)?))
+    }
+
     /// Reads from any replica by direct get; may be stale.
     pub async fn get_direct<K: Key>(&self, key: &K) -> Result<Option<Entry<K::Value>>, ReadError> {
         let raw = self.raw_direct(&key.bucket(), &key.to_string()).await;

@@ -35,6 +35,32 @@ pub struct Lease {
     _dropped: DropGuard,
 }
 
+/// Who stands for a lease.
+#[derive(Clone, Copy)]
+pub struct Candidate<'a> {
+    /// Its name: of this process alone.
+    pub holder: &'a str,
+    /// How long it leaves a lease that is free to others; asked each time.
+    pub hesitation: &'a (dyn Fn() -> Duration + Send + Sync),
+}
+
+impl fmt::Debug for Candidate<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidate").field("holder", &self.holder).finish_non_exhaustive()
+    }
+}
+
+impl Candidate<'_> {
+    /// Takes it as it was read, unless another was faster meanwhile.
+    async fn take(self, slot: &mut Slot, at: Revision) -> Result<Instant, AskError> {
+        let hesitation = (self.hesitation)();
+        if hesitation > Duration::ZERO {
+            tokio::time::sleep(hesitation).await;
+        }
+        slot.take(at).await
+    }
+}
+
 /// How often a lease that should have expired is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Between two tries when there is no answer, in milliseconds.
@@ -51,7 +77,18 @@ impl Lease {
         holder: &str,
         ttl: Duration,
     ) -> Result<Self, WriteError> {
-        let mut slot = Slot::new(bus, purpose, holder, ttl);
+        let who = Candidate { holder, hesitation: &|| Duration::ZERO };
+        Self::acquire_as(bus, purpose, who, ttl).await
+    }
+
+    /// As [`Lease::acquire`], by a candidate that leaves a lease which is free to others first.
+    pub async fn acquire_as(
+        bus: &Bus,
+        purpose: &str,
+        who: Candidate<'_>,
+        ttl: Duration,
+    ) -> Result<Self, WriteError> {
+        let mut slot = Slot::new(bus, purpose, who.holder, ttl);
         // Hints only: what counts is read from the stream's leader.
         let mut hints = loop {
             match bus.listen(&slot.usual_subject()).await {
@@ -63,7 +100,7 @@ impl Lease {
         let mut outlook = Outlook::new(ttl);
         loop {
             match slot.read().await {
-                Ok(State::Free(revision)) => match slot.take(revision).await {
+                Ok(State::Free(revision)) => match who.take(&mut slot, revision).await {
                     Ok(sent) => return Ok(Self::held(slot, sent)),
                     Err(AskError::Fault(fault)) if !fault.is_conflict() => {
                         return Err(slot.error(AskError::Fault(fault)));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ostler_core::id::PoolName;
 use ostler_schemas::table::{self, Stream};
-use ostler_service::clock;
+use ostler_service::{Backoff, clock};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -154,6 +154,7 @@ impl Bus {
         Fut: Future<Output = Result<Value, AskError>>,
     {
         let begun = clock::instant();
+        let mut pause = Backoff::steady(RETRY);
         loop {
             let again = match ask().await {
                 Err(AskError::Fault(fault)) if NOT_YET.contains(&fault.err_code) => {
@@ -165,7 +166,7 @@ impl Bus {
             if clock::since(begun) > CLUSTER_WITHIN {
                 return Err(again);
             }
-            tokio::time::sleep(RETRY).await;
+            pause.wait().await;
         }
     }
 }

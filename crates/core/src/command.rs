@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{InstanceId, NodeName, PoolName};
+use crate::id::{Generation, InstanceId, NodeName, PoolName};
 use crate::time::Timestamp;
 
 /// What is ordered.
@@ -89,4 +89,8 @@ pub struct Outcome {
     pub reason: String,
     /// When, in pool time.
     pub at: Timestamp,
+    /// The generation that a restart leads to: a leader that finds an older one in the manifest
+    /// finishes what the one before it could not write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Generation>,
 }

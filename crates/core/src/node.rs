@@ -131,7 +131,7 @@ pub struct Node {
     pub key: String,
     /// For a node that left: whether it said that none of its instances run on.
     pub left_empty: bool,
-    /// What operators set, and what guards its name; outlives its executors.
+    /// What operators set; outlives its executors.
     #[serde(default)]
     pub kept: Kept,
     /// The id of the operation that last wrote it.
@@ -149,8 +149,6 @@ pub struct Kept {
     pub reserved: Option<Resources>,
     /// How many instances operators allow.
     pub max_instances: Option<u32>,
-    /// What its last hello was signed at, by its own clock: an older one is a replay.
-    pub signed_at: Timestamp,
     /// To be removed from the fleet once nothing is left on it.
     pub removing: bool,
 }

@@ -26,6 +26,7 @@ mod fence;
 mod follow;
 mod intake;
 mod loss;
+mod obeyed;
 mod observe;
 mod occupy;
 mod order;

@@ -1,5 +1,6 @@
 //! How each program starts, stops and reports: settings, telemetry, tasks, health, the one clock.
 
+pub mod backoff;
 pub mod chain;
 pub mod clock;
 pub mod config;
@@ -8,6 +9,7 @@ pub mod program;
 pub mod tasks;
 pub mod telemetry;
 
+pub use backoff::Backoff;
 pub use chain::Chain;
 pub use health::Health;
 pub use program::Program;

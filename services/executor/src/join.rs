@@ -65,15 +65,20 @@ const fn is_final(code: Code) -> bool {
         | Code::Conflict
         | Code::Forbidden
         | Code::NotFound
-        | Code::RevisionMismatch
         | Code::Infeasible => true,
-        Code::LimitExceeded | Code::Unavailable | Code::Timeout | Code::Internal => false,
+        // Somebody else wrote the node's record since the nonce was given.
+        Code::RevisionMismatch
+        | Code::LimitExceeded
+        | Code::Unavailable
+        | Code::Timeout
+        | Code::Internal => false,
     }
 }
 
 async fn hello(bus: &Bus, site: &Site, key: &KeyPair) -> Result<Admission, Problem> {
-    let signed_at_ms = clock::wall_ms();
-    let said = format!("hello\n{}\n{}\n{signed_at_ms}", site.node, site.facts.hardware);
+    let challenge = pb::Challenge { node: site.node.to_string() };
+    let nonce = bus.call(&challenge, &caller(site)).await?.nonce;
+    let said = format!("hello\n{}\n{}\n{nonce}", site.node, site.facts.hardware);
     let internal = |what: &str| Problem::new(Code::Internal, what.to_owned());
     let signature = key.sign(said.as_bytes()).map_err(|_| internal("the node key cannot sign"))?;
     let facts_json =
@@ -81,10 +86,11 @@ async fn hello(bus: &Bus, site: &Site, key: &KeyPair) -> Result<Admission, Probl
     let hello = pb::Hello {
         node: site.node.to_string(),
         key: key.public_key(),
-        signed_at_ms,
+        signed_at_ms: clock::wall_ms(),
         signature,
         facts_json,
         pool: site.pool.to_string(),
+        nonce,
     };
     let reply = bus.call(&hello, &caller(site)).await?;
     let pool = reply.pool.parse().unwrap_or_else(|_| site.pool.clone());
@@ -99,9 +105,13 @@ fn caller(site: &Site) -> Caller {
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Says goodbye; whether it was heard does not matter to us.
-pub async fn leave(bus: &Bus, site: &Site, epoch: Epoch, what_stays: Stays) {
+pub async fn leave(bus: &Bus, site: &Site, key: &KeyPair, (epoch, what_stays): (Epoch, Stays)) {
     let empty = what_stays == Stays::Nothing;
-    let leave = pb::Leave { node: site.node.to_string(), epoch: epoch.0, empty };
+    let said = format!("leave\n{}\n{epoch}\n{empty}", site.node);
+    let Ok(signature) = key.sign(said.as_bytes()) else {
+        return warn!("the node key cannot sign: no goodbye");
+    };
+    let leave = pb::Leave { node: site.node.to_string(), epoch: epoch.0, empty, signature };
     let mut caller = caller(site);
     caller.timeout = GOODBYE;
     match tokio::time::timeout(GOODBYE, bus.call(&leave, &caller)).await {

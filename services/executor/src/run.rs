@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nkeys::KeyPair;
 use ostler_bus::{Bus, ConnectError, Pings};
 use ostler_schemas::problem::Problem;
 use ostler_service::{Program, clock};
@@ -111,6 +112,7 @@ struct House {
     agent: mpsc::Sender<Message>,
     artifacts: Option<Artifacts>,
     program: Program,
+    key: Arc<KeyPair>,
 }
 
 async fn supervise(
@@ -134,6 +136,7 @@ async fn supervise(
 /// Takes back what runs and begins to supervise it.
 async fn open(config: Config, program: Program) -> Result<House, RunError> {
     let mut site = Site::new(&config);
+    let key = Arc::new(node_key(site.data_dir.as_deref())?);
     let journal = Journal::open(site.data_dir.as_deref()).await?;
     let (happened_tx, happened) = mpsc::channel(QUEUE);
     let (agent, messages) = mpsc::channel(QUEUE);
@@ -167,7 +170,7 @@ async fn open(config: Config, program: Program) -> Result<House, RunError> {
         Ok::<_, RunError>(())
     });
     let config = Arc::new(config);
-    let house = House { config, site, shared, drivers, fence, agent, artifacts, program };
+    let house = House { config, site, shared, drivers, fence, agent, artifacts, program, key };
     begin_rotation(&house);
     Ok(house)
 }
@@ -199,8 +202,7 @@ async fn be_a_node(
     link: impl Future<Output = Result<Buses, ConnectError>>,
     linked: &mut Option<Buses>,
 ) -> Result<(), RunError> {
-    let key = node_key(house.site.data_dir.as_deref())?;
-    let House { site, shared, agent, program, .. } = house;
+    let House { site, shared, agent, program, key, .. } = house;
     let stop = program.tasks.stop_token();
     wait_alone(house);
     let buses = link.await?;
@@ -209,7 +211,7 @@ async fn be_a_node(
     house.artifacts.iter().for_each(|artifacts| artifacts.link(buses.main.clone()));
     // The loop has ended only if the program stops.
     drop(agent.send(Message::Linked(buses.main.clone())).await);
-    let admitted = join(&buses.main, site, &key, shared, &stop).await;
+    let admitted = join(&buses.main, site, key, shared, &stop).await;
     let Some(admission) = admitted.map_err(RunError::Refused)? else { return Ok(()) };
     let (pool, node) = (admission.pool, site.node.clone());
     let beater = Beater::new(
@@ -308,7 +310,7 @@ async fn close(house: &House, linked: Option<Buses>, ended: &Result<(), RunError
     let epoch = house.shared.epoch();
     let admitted = linked.filter(|_| !replaced && epoch.0 > 0);
     if let Some(buses) = admitted.filter(|buses| buses.main.state().borrow().up) {
-        leave(&buses.main, &house.site, epoch, stays).await;
+        leave(&buses.main, &house.site, &house.key, (epoch, stays)).await;
     }
     let (reply, quit) = oneshot::channel();
     if house.agent.send(Message::Quit(reply)).await.is_ok() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ostler_bus::{Bus, Caller};
 use ostler_core::id::{PoolName, Revision};
-use ostler_core::time::Timestamp;
+use ostler_core::time::{Span, Timestamp};
 use ostler_schemas::bucket::Bucket;
 use ostler_schemas::pb;
 use ostler_schemas::problem::Problem;
@@ -26,6 +26,8 @@ pub struct App {
     pub lead: Lead,
     /// What tells it from other replicas.
     pub replica: String,
+    /// How long specifications are kept that nothing names.
+    pub specs_kept_for: Span,
 }
 
 /// Shared by all handlers.

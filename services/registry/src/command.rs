@@ -5,7 +5,7 @@ use ostler_core::command::{Command, Order};
 use ostler_core::id::{NodeName, PoolName};
 use ostler_schemas::bucket::{Bucket, CommandKey, HeadKey};
 use ostler_schemas::pb;
-use ostler_schemas::problem::Problem;
+use ostler_schemas::problem::{Code, Problem};
 
 use crate::app::{App, Shared};
 use crate::index::{command_view, limit};
@@ -26,6 +26,21 @@ impl App {
     pub fn unsent(&self, caller: &Caller, pool: &PoolName, order: Order) -> pb::CommandView {
         let command = self.command(caller, pool, order);
         pb::CommandView { id: String::new(), ..command_view(&command, None) }
+    }
+
+    /// A command that another replica took so lately that our index has not seen it.
+    async fn command_from_leader(&self, id: &str) -> Result<Option<pb::CommandView>, Problem> {
+        // Only what we write ourselves may be part of a key.
+        if id.parse::<ulid::Ulid>().is_err() {
+            return Ok(None);
+        }
+        for pool in &self.bus.config().pools {
+            let key = CommandKey((pool.clone(), id.to_owned()));
+            if let Some(entry) = self.bus.get(&key).await.map_err(unread)? {
+                return Ok(Some(self.index.read(|picture| picture.command_as(&entry.value))));
+            }
+        }
+        Ok(None)
     }
 
     /// Sends an order to a pool's scheduler. Asked again it is another one: orders say what is to
@@ -137,7 +152,13 @@ pub async fn get(
     _: Caller,
     request: pb::CommandGet,
 ) -> Result<pb::CommandView, Problem> {
-    app.index.read(|picture| picture.command(&request.id))
+    let known = app.index.read(|picture| picture.command(&request.id));
+    match known {
+        Err(missing) if missing.code == Code::NotFound => {
+            app.command_from_leader(&request.id).await?.ok_or(missing)
+        }
+        known => known,
+    }
 }
 
 /// `command.list`: the newest first.

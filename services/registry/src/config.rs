@@ -23,6 +23,8 @@ pub struct Config {
     pub offline_after: Span,
     /// Content that no artifact names, and uploads that were given up, are kept for so long.
     pub artifact_keep: Span,
+    /// A specification that no workload and no manifest names is kept for so long.
+    pub specs_kept_for: Span,
 }
 
 impl Default for Config {
@@ -35,6 +37,7 @@ impl Default for Config {
             suspect_after: silences.suspect_after,
             offline_after: silences.offline_after,
             artifact_keep: Span::from_secs(3600),
+            specs_kept_for: Span::from_secs(24 * 3_600),
         }
     }
 }

@@ -18,8 +18,7 @@ use crate::refusal::{unread, unwritten};
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_millis(500);
-/// A deleted head stays at least so long: a scheduler that had not heard of the deletion when it
-/// committed last has been seen by then.
+/// A deleted head stays at least so long: who asks for it right after its deletion is told.
 const LINGER: Span = Span::from_secs(2);
 
 /// Begins the rounds, for as long as the program runs.
@@ -55,13 +54,16 @@ impl App {
         }
     }
 
-    /// Purges a deleted head of which the scheduler has left nothing; its versions first.
+    /// Purges a deleted head once its scheduler has confirmed that it left nothing; its versions
+    /// first.
     async fn forget(&self, head: &Head, revision: Revision) -> Result<(), Problem> {
         let key = head.key();
         if self.now().since(head.updated_at) < LINGER {
             return Ok(());
         }
-        self.see_placements(&head.spec.pool).await?;
+        for pool in &self.bus.config().pools {
+            self.see_placements(pool).await?;
+        }
         let ended = self.index.read(crate::index::Picture::ended);
         if !ended.iter().any(|(other, at)| other.key() == key && *at == revision) {
             return Ok(());

@@ -6,6 +6,7 @@ use ostler_bus::{Bus, Caller, EventEntry, EventReader};
 use ostler_core::id::Revision;
 use ostler_schemas::pb;
 use ostler_schemas::problem::Problem;
+use ostler_service::Backoff;
 use tracing::{debug, info, warn};
 
 use crate::app::Shared;
@@ -15,10 +16,10 @@ use crate::store::{AppendError, Query, Store};
 
 /// At most so many events in one transaction.
 const BATCH: usize = 500;
-/// Between two tries.
-const PAUSE: Duration = Duration::from_secs(1);
 /// After so long without an event it is asked whether this is still the same life of the fleet.
 const STILL: Duration = Duration::from_secs(10);
+/// Between two tries: at first, at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 /// The part of the program's health.
 const PART: &str = "history";
 
@@ -39,6 +40,7 @@ pub fn begin(app: &Shared) {
 
 async fn fill(app: &Shared) {
     let shared = !app.history.is_private();
+    let mut pause = Backoff::new(PAUSE.0, PAUSE.1);
     loop {
         if shared {
             app.lead.gained().await;
@@ -47,6 +49,7 @@ async fn fill(app: &Shared) {
         match begin_reading(app).await {
             Ok(start) => {
                 health.set(PART, Ok(()));
+                pause.reset();
                 match go_on(app, start, shared).await {
                     Ok(()) => {}
                     Err(cause @ AppendError::Moved(_)) => {
@@ -63,7 +66,7 @@ async fn fill(app: &Shared) {
                 health.set(PART, Err(cause));
             }
         }
-        tokio::time::sleep(PAUSE).await;
+        pause.wait().await;
     }
 }
 

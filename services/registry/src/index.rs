@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use ostler_bus::{Bus, ReadError};
+use futures::future::BoxFuture;
+use ostler_bus::{Bus, Horizon, ReadError};
 use ostler_core::id::Revision;
 use ostler_schemas::bucket::Bucket;
 use prometheus::IntCounter;
@@ -139,6 +140,18 @@ impl Index {
         self.shared.reached.get(bucket).map_or(Revision(0), |reached| reached.borrow().revision)
     }
 
+    /// Waits until it is so far in every bucket, but no longer than a second in all.
+    async fn wait_for_all(self, horizon: Horizon) {
+        let all = async {
+            for (bucket, reached) in &self.shared.reached {
+                let wanted = horizon.of(bucket);
+                // The sender lives as long as `self`.
+                drop(reached.subscribe().wait_for(|reached| reached.revision >= wanted).await);
+            }
+        };
+        drop(tokio::time::timeout(CATCH_UP, all).await);
+    }
+
     fn count_unreadable(&self) {
         self.shared.unreadable.inc();
     }
@@ -147,6 +160,20 @@ impl Index {
     #[must_use]
     pub fn unreadable(&self) -> u64 {
         self.shared.unreadable.get()
+    }
+}
+
+impl ostler_bus::Picture for Index {
+    fn reached(&self) -> Horizon {
+        let mut horizon = Horizon::default();
+        for (bucket, reached) in &self.shared.reached {
+            horizon.set(bucket, reached.borrow().revision);
+        }
+        horizon
+    }
+
+    fn until(&self, horizon: Horizon) -> BoxFuture<'static, ()> {
+        Box::pin(self.clone().wait_for_all(horizon))
     }
 }
 

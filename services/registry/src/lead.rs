@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use ostler_bus::{Bus, Lease};
+use ostler_service::Backoff;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 const PURPOSE: &str = "registry";
 const TTL: Duration = Duration::from_secs(3);
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// Whether this replica leads, with every change.
 #[derive(Debug, Clone)]
@@ -23,16 +24,20 @@ impl Lead {
         let (bus, replica) = (bus.clone(), replica.to_owned());
         let stop = bus.program().tasks.stop_token();
         bus.program().tasks.clone().spawn("lead", async move {
+            let mut pause = Backoff::new(PAUSE.0, PAUSE.1);
             while !stop.is_cancelled() {
                 let acquired = tokio::select! {
                     () = stop.cancelled() => break,
                     lease = Lease::acquire(&bus, PURPOSE, &replica, TTL) => lease,
                 };
                 match acquired {
-                    Ok(lease) => reign(lease, &sender, &stop).await,
+                    Ok(lease) => {
+                        pause.reset();
+                        reign(lease, &sender, &stop).await;
+                    }
                     Err(cause) => {
                         warn!(error = %cause, "cannot stand for leader: {cause}");
-                        tokio::time::sleep(PAUSE).await;
+                        pause.wait().await;
                     }
                 }
             }

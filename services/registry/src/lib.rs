@@ -27,6 +27,7 @@ mod index;
 mod lead;
 mod node;
 mod refusal;
+mod specs;
 mod status;
 pub mod store;
 mod workload;
@@ -71,11 +72,12 @@ pub fn run(
 async fn answer(config: Config, bus: Bus, program: Program) -> Result<(), RunError> {
     let op_id = ostler_bus::op_id();
     let replica = if config.replica.is_empty() { op_id.clone() } else { config.replica.clone() };
+    let specs_kept_for = config.specs_kept_for;
     let history = history::open(&config.database, &bus).await?;
     let (nodes, records) = mpsc::channel(NODES);
     let index = Index::follow(&bus, nodes).await?;
     let lead = Lead::stand(&bus, &format!("{replica}/{op_id}"));
-    let app: Shared = Arc::new(App { bus, index, history, lead, replica });
+    let app: Shared = Arc::new(App { bus, index, history, lead, replica, specs_kept_for });
     node::sense(&app, config.silences(), records).await?;
     let stop = program.tasks.stop_token();
     tokio::select! {
@@ -86,6 +88,7 @@ async fn answer(config: Config, bus: Bus, program: Program) -> Result<(), RunErr
     history::begin(&app);
     duties::begin(&app);
     artifact::begin_collection(&app, config.artifact_keep);
+    specs::begin(&app);
     program.health.set(PART, Ok(()));
     info!(replica = app.replica, "the registry answers");
     stop.cancelled().await;
@@ -105,6 +108,7 @@ where
 async fn serve(app: &Shared) -> Result<(), SendError> {
     app.bus
         .serve("registry", &app.replica)
+        .from_picture(Arc::new(app.index.clone()))
         .on(with(app, workload::put))
         .on(with(app, workload::get))
         .on(with(app, workload::list))
@@ -142,6 +146,7 @@ async fn serve(app: &Shared) -> Result<(), SendError> {
         .on(with(app, artifact::get_blob))
         .on(with(app, artifact::stat_blob))
         .on(with(app, endpoint::list))
+        .on(with(app, node::challenge))
         .on(with(app, node::hello))
         .on(with(app, node::leave))
         .on(with(app, history::events))

@@ -19,7 +19,7 @@ mod admit;
 mod join;
 mod sense;
 
-pub use join::{hello, leave};
+pub use join::{challenge, hello, leave};
 pub use sense::sense;
 
 /// How long jobs may still take where a drain says nothing.

@@ -19,7 +19,7 @@ mod desired;
 mod later;
 mod versions;
 
-use desired::Stamp;
+use desired::{Left, Stamp};
 pub use versions::{version, versions};
 
 /// Reads namespace and name of a request; an empty namespace is `default`.
@@ -85,6 +85,15 @@ impl App {
         let entry = self.bus.get(&HeadKey(key.clone())).await.map_err(unread)?;
         let entry = entry.ok_or_else(|| not_found("workload", key))?;
         Ok((entry.value, entry.revision))
+    }
+
+    /// What is left of a workload under the head that is in force.
+    fn left(&self, head: Option<&Head>) -> Left {
+        let Some(head) = head else { return Left::default() };
+        self.index.read(|picture| Left {
+            instances: picture.instances_of(&head.key()),
+            rests: picture.rests(head),
+        })
     }
 
     fn stamp<'a>(&self, caller: &'a Caller) -> Stamp<'a> {
@@ -154,10 +163,7 @@ pub async fn put(
     app.pin(&mut workload).await?;
     let key = workload.key();
     let stamp = app.stamp(&caller);
-    let present = |head: Option<&Head>| {
-        let instances = app.index.read(|picture| picture.instances_of(&key));
-        desired::put(head, &workload, instances, &stamp)
-    };
+    let present = |head: Option<&Head>| desired::put(head, &workload, app.left(head), &stamp);
     if request.dry_run {
         return dry_put(&app, &caller, &request, &workload, present).await;
     }
@@ -325,7 +331,8 @@ pub async fn rollback(
     if !order.dry_run {
         app.keep_spec(&text).await?;
     }
-    let instances = app.index.read(|picture| picture.instances_of(&order.key));
-    app.revise(&caller, order, |head, stamp| desired::put(Some(head), &text, instances, stamp))
-        .await
+    app.revise(&caller, order, |head, stamp| {
+        desired::put(Some(head), &text, app.left(Some(head)), stamp)
+    })
+    .await
 }

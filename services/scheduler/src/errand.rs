@@ -8,10 +8,12 @@ use ostler_core::id::{NodeName, Version, WorkloadKey};
 use ostler_schemas::bucket::LeaseKey;
 use ostler_schemas::pb;
 use ostler_schemas::problem::Code;
+use ostler_service::Backoff;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-/// How long to wait before the registry is asked again, at most.
+/// How long to wait before the registry is asked again: at first, at most.
+const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Asks the registry to set a workload back, until it answers or the reign ends.
@@ -28,7 +30,7 @@ pub(crate) async fn roll_back(
         if_version: failed.0,
         dry_run: false,
     };
-    let mut wait = Duration::from_secs(1);
+    let mut pause = Backoff::new(SHORTEST, LONGEST);
     loop {
         match bus.call(&request, &Caller::program("scheduler")).await {
             Ok(_) => {
@@ -43,7 +45,7 @@ pub(crate) async fn roll_back(
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST),
+            () = pause.wait() => {}
         }
     }
 }

@@ -17,6 +17,7 @@ mod metrics;
 mod pool;
 mod reader;
 mod reign;
+mod share;
 mod standing;
 mod takeover;
 mod world;
@@ -29,13 +30,14 @@ use futures::future::join_all;
 use ostler_bus::Bus;
 use ostler_bus::provision::ProvisionError;
 use ostler_core::id::PoolName;
-use ostler_service::Program;
+use ostler_service::{Backoff, Program};
 use thiserror::Error;
 use tracing::warn;
 
 pub use config::Config;
 use metrics::Metrics;
 use pool::Context;
+use share::Share;
 use standing::Standing;
 
 /// Why a scheduler does not run.
@@ -64,16 +66,28 @@ pub async fn run(config: Config, bus: Bus, program: Program) -> Result<(), RunEr
         replica: config.replica(),
         metrics: Metrics::register(&program.metrics),
         standing: Standing::new(program.health.clone(), &pools),
+        share: Share::default(),
         config,
         bus,
         program,
     });
+    context.program.tasks.spawn_brief(share::even_out(Arc::clone(&context)));
+    context.program.tasks.spawn_brief(announce_when_ready(Arc::clone(&context), pools.clone()));
     join_all(pools.into_iter().map(|pool| pool::run(Arc::clone(&context), pool))).await;
     Ok(())
 }
 
+/// Others give pools away only to who can lead them at once.
+async fn announce_when_ready(context: Arc<Context>, pools: Vec<PoolName>) {
+    tokio::select! {
+        () = context.program.tasks.stopped() => {}
+        () = context.standing.all_usable() => share::announce(&context, &pools).await,
+    }
+}
+
 /// Waits until the streams can be checked; false when the program stopped before.
 async fn provisioned(bus: &Bus, pools: &[PoolName], program: &Program) -> Result<bool, RunError> {
+    let mut pause = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
     loop {
         match bus.check(pools).await {
             Ok(()) => return Ok(true),
@@ -84,7 +98,7 @@ async fn provisioned(bus: &Bus, pools: &[PoolName], program: &Program) -> Result
         }
         tokio::select! {
             () = program.tasks.stopped() => return Ok(false),
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = pause.wait() => {}
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ostler_bus::lease::Candidate;
 use ostler_bus::{Bus, Lease};
 use ostler_core::id::PoolName;
 use ostler_core::time::Timestamp;
-use ostler_service::Program;
+use ostler_service::{Backoff, Program};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -19,10 +20,11 @@ use crate::history;
 use crate::leases::Look;
 use crate::metrics::Metrics;
 use crate::reign::{Effect, Input, Reign};
+use crate::share::{self, Led, Share};
 use crate::standing::Standing;
 use crate::takeover::{Begun, TakeoverError, take_over};
 use crate::world::World;
-use crate::writer::{Failure, Pen, Writer};
+use crate::writer::{Failure, Pen, Writer, Written};
 
 /// What all pools of a replica share.
 #[derive(Debug)]
@@ -39,12 +41,18 @@ pub(crate) struct Context {
     pub metrics: Metrics,
     /// What is said of the replica's health.
     pub standing: Standing,
+    /// What it leads.
+    pub share: Share,
 }
 
 /// Inputs that are taken in at most before the next plan.
 const AT_ONCE: usize = 1024;
-/// How long to wait after something did not work.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long to wait after something did not work: at first, at most.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+/// Who resigned does not stand again for so long.
+const SHY: Duration = Duration::from_secs(2);
+/// A reign that lasted so long was a good one.
+const GOOD: Duration = Duration::from_secs(60);
 /// A due moment is waited for at least so long, so that a moment that stays due does not spin.
 const SHORTEST: Duration = Duration::from_millis(10);
 
@@ -54,6 +62,8 @@ enum End {
     Stopped,
     /// The lease could not be renewed in time.
     LeaseLost,
+    /// Another replica leads fewer pools.
+    Resigned,
     /// By what the pen found.
     Failed(Failure),
 }
@@ -61,8 +71,14 @@ enum End {
 /// Stands by for a pool, and leads it whenever the lease is ours, until the program stops.
 pub(crate) async fn run(context: Arc<Context>, pool: PoolName) {
     let mut held: Option<Lease> = None;
+    let mut pause = Backoff::new(PAUSE.0, PAUSE.1);
     while !context.program.tasks.stop_token().is_cancelled() {
-        held = match turn(&context, &pool, held.take()).await {
+        let begun = ostler_service::clock::instant();
+        let ended = turn(&context, &pool, held.take()).await;
+        if ostler_service::clock::since(begun) >= GOOD {
+            pause.reset();
+        }
+        held = match ended {
             Ok(kept) => kept,
             Err(TakeoverError::Stopped) => break,
             Err(failed) => {
@@ -72,7 +88,7 @@ pub(crate) async fn run(context: Arc<Context>, pool: PoolName) {
                 context.standing.unusable(&pool, &failed.to_string());
                 tokio::select! {
                     () = context.program.tasks.stopped() => break,
-                    () = tokio::time::sleep(PAUSE) => None,
+                    () = pause.wait() => None,
                 }
             }
         };
@@ -98,7 +114,7 @@ async fn turn(
         Ok(begun) => {
             context.standing.usable(pool);
             let end = Throne::begin(context, pool, begun).lead(&mut feed, &lease).await;
-            Ok(after_reign(context, pool, end, lease).await)
+            after_reign(context, pool, end, lease).await
         }
         Err(failed) => {
             lease.release().await;
@@ -114,15 +130,18 @@ async fn stand_by(
     feed: &mut Feed,
     world: &mut World,
 ) -> Result<Lease, TakeoverError> {
-    let purpose = format!("scheduler-{pool}");
+    let purpose = share::purpose(pool);
     let ttl = context.config.lease_ttl();
+    let mut pause = Backoff::new(PAUSE.0, PAUSE.1);
     let wait = async {
         loop {
-            match Lease::acquire(&context.bus, &purpose, &context.replica, ttl).await {
+            let who =
+                Candidate { holder: &context.replica, hesitation: &|| context.share.hesitation() };
+            match Lease::acquire_as(&context.bus, &purpose, who, ttl).await {
                 Ok(lease) => return lease,
                 Err(error) => warn!(pool = %pool, error = %error, "the lease cannot be asked for"),
             }
-            tokio::time::sleep(PAUSE).await;
+            pause.wait().await;
         }
     };
     tokio::pin!(wait);
@@ -142,7 +161,12 @@ async fn stand_by(
 }
 
 /// Tells how a reign ended, and keeps or gives up the lease.
-async fn after_reign(context: &Context, pool: &PoolName, end: End, lease: Lease) -> Option<Lease> {
+async fn after_reign(
+    context: &Context,
+    pool: &PoolName,
+    end: End,
+    lease: Lease,
+) -> Result<Option<Lease>, TakeoverError> {
     context.metrics.pool(pool).reign(None);
     let told = |kind: &str, why: &str| {
         let details = [("holder", context.replica.clone())];
@@ -153,23 +177,44 @@ async fn after_reign(context: &Context, pool: &PoolName, end: End, lease: Lease)
     match end {
         End::Stopped => {
             lease.release().await;
-            None
+            Ok(None)
         }
         End::LeaseLost => {
             warn!(pool = %pool, replica = context.replica, "pool {pool}: the lease was lost");
             told("leader.deposed", "lease_lost");
-            None
+            Ok(None)
+        }
+        End::Resigned => {
+            told("leader.resigned", "another replica leads fewer pools");
+            lease.release().await;
+            // Whoever waits for it takes it meanwhile.
+            tokio::select! {
+                () = context.program.tasks.stopped() => {}
+                () = tokio::time::sleep(SHY) => {}
+            }
+            Ok(None)
         }
         End::Failed(Failure::Deposed) => {
             warn!(pool = %pool, replica = context.replica, "pool {pool}: another leads");
             told("leader.deposed", "fenced");
             lease.release().await;
-            None
+            Ok(None)
         }
         End::Failed(Failure::Foreign) => {
             error!(pool = %pool, "pool {pool}: somebody else wrote placements, reading all anew");
             told("leader.foreign_write", "somebody else wrote placements");
-            Some(lease)
+            Ok(Some(lease))
+        }
+        End::Failed(Failure::Refused) => {
+            told("leader.refused", "the server does not take what is to be written");
+            lease.release().await;
+            Err(TakeoverError::Unwritable)
+        }
+        End::Failed(Failure::Lost) => {
+            error!(pool = %pool, replica = context.replica, "pool {pool}: the pen was lost");
+            told("leader.deposed", "pen_lost");
+            lease.release().await;
+            Err(TakeoverError::PenLost)
         }
     }
 }
@@ -182,6 +227,7 @@ struct Throne {
     asks: mpsc::Receiver<asked::Ask>,
     gone: (mpsc::Sender<Look>, mpsc::Receiver<Look>),
     stop: CancellationToken,
+    led: Led,
 }
 
 impl Throne {
@@ -200,7 +246,8 @@ impl Throne {
         let (bus, me) = (context.bus.clone(), (context.replica.clone(), pool.clone()));
         context.program.tasks.spawn_brief(asked::serve(bus, me, sender, stop.clone()));
         let (context, gone) = (Arc::clone(context), mpsc::channel(64));
-        Self { context, reign, pen, asks, gone, stop }
+        let led = context.share.lead(pool);
+        Self { context, reign, pen, asks, gone, stop, led }
     }
 
     /// Plans and writes until something ends the reign; the batch in flight is waited for.
@@ -213,6 +260,7 @@ impl Throne {
 
     async fn rule(&mut self, feed: &mut Feed, lease: &Lease) -> End {
         let stopped = self.context.program.tasks.stop_token();
+        let resign = self.led.resign.clone();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         loop {
             if let Some(row) = self.reign.plan(self.now()) {
@@ -224,7 +272,8 @@ impl Throne {
                 biased;
                 () = stopped.cancelled() => return End::Stopped,
                 () = lease.lost() => return End::LeaseLost,
-                Some(written) = self.pen.written.recv() => Input::Written(written),
+                () = resign.cancelled() => return End::Resigned,
+                written = self.pen.written.recv() => Input::Written(Written::heard(written)),
                 Some(ask) = self.asks.recv() => Input::Asked(ask),
                 Some(look) = self.gone.1.recv() => Input::LeaseGone(look),
                 _ = tick.tick() => Input::Tick,

@@ -99,7 +99,7 @@ impl Reader {
             }
             Some(PlacementKey::Progress(workload)) => {
                 let progress: Progress = WatchEvent::decode(value)?;
-                Ok(Some(Event::Progress(workload, Box::new(progress))))
+                Ok(Some(self.intake.on_progress(workload, progress)))
             }
             Some(PlacementKey::Outcomes) => {
                 let Outcomes(outcomes) = WatchEvent::decode(value)?;

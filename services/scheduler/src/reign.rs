@@ -245,10 +245,7 @@ impl Reign {
 
     fn note_unplaced(&mut self, changed: &[WorkloadKey]) {
         for key in changed {
-            let slots = self.engine.progress(key).map_or(0, |progress| {
-                let runs = progress.unplaced.iter().map(|unplaced| unplaced.slots);
-                runs.map(|(first, last)| u64::from(last.0.saturating_sub(first.0)) + 1).sum()
-            });
+            let slots = self.engine.progress(key).map_or(0, |one| u64::from(one.unplaced_slots()));
             if slots == 0 {
                 self.unplaced.remove(key);
             } else {

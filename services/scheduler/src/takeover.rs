@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a term is tried when others write.
 const TRIES: u32 = 8;
 
-/// Why the lease was not put to use. Nothing was planned.
+/// Why the lease is not put to use, or no longer.
 #[derive(Debug, Error)]
 pub(crate) enum TakeoverError {
     /// The lease ran out meanwhile.
@@ -50,6 +50,12 @@ pub(crate) enum TakeoverError {
     /// The new term was not written.
     #[error("the new term was not written")]
     Term(#[from] CommitError),
+    /// It was led, and the server did not take what was to be written.
+    #[error("the server does not take what is to be written")]
+    Unwritable,
+    /// It was led, and the task that writes ended.
+    #[error("the task that writes placements ended")]
+    PenLost,
     /// Others kept writing.
     #[error("others keep writing placements")]
     Crowded,
@@ -110,7 +116,9 @@ impl Herald<'_> {
                     self.catch_up(world, &[(Source::Placements, written)]).await?;
                     return Ok((record, written));
                 }
-                Err(error @ CommitError::Refused(_)) => return Err(error.into()),
+                Err(error @ (CommitError::Refused(_) | CommitError::TooLarge { .. })) => {
+                    return Err(error.into());
+                }
                 Err(error) => {
                     warn!(pool = %self.pool, error = %error, "reading on before the next try");
                 }

@@ -11,6 +11,7 @@ use ostler_core::id::{NodeName, PoolName, Revision};
 use ostler_core::reconcile::{Aftermath, Item, Progress, Row};
 use ostler_schemas::bucket::TermRecord;
 use ostler_schemas::bucket::{Bucket, ManifestKey, Outcomes, OutcomesKey, ProgressKey, TermKey};
+use ostler_service::Backoff;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -19,8 +20,10 @@ use crate::metrics::PoolMetrics;
 
 /// Rows that may wait for the pen: the leader plans no more while it is busy.
 const WAITING: usize = 1;
-/// How long to wait before the server is asked again.
-const PAUSE: Duration = Duration::from_millis(200);
+/// How long to wait before the server is asked again: at first, at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// So often a batch is refused, though its place is free, before the pen is laid down.
+const REFUSALS: u32 = 5;
 
 /// What became of a row.
 #[derive(Debug)]
@@ -40,6 +43,17 @@ pub(crate) enum Failure {
     Deposed,
     /// The term is ours, and yet somebody wrote: the picture cannot be trusted.
     Foreign,
+    /// The server does not take what is to be written, and would not however often it were asked.
+    Refused,
+    /// The pen itself is gone: its task ended without a word.
+    Lost,
+}
+
+impl Written {
+    /// What the pen says; a pen that says nothing any more is lost, and with it the reign.
+    pub fn heard(said: Option<Self>) -> Self {
+        said.unwrap_or(Self::Failed(Failure::Lost))
+    }
 }
 
 /// The two ends that the leader holds.
@@ -128,10 +142,6 @@ impl Writer {
             let ahead = u64::try_from(packed.batch.len()).expect("a batch is short");
             let revision = Revision(self.after.0 + 1 + ahead);
             if self.put(&mut packed.batch, item, revision).is_err() {
-                if packed.batch.is_empty() {
-                    tracing::error!(pool = %self.pool, "one message is larger than a batch may be");
-                    items.pop_front();
-                }
                 break;
             }
             if let Some(Item::Manifest(node, _)) = items.pop_front() {
@@ -175,20 +185,22 @@ impl Writer {
         let length = batch.len();
         let stored = Revision(self.after.0 + u64::try_from(length).expect("a batch is short"));
         let mut doubt = false;
-        loop {
-            match self.bus.commit(&self.pool, batch.clone(), self.after).await {
-                Ok(_) => break,
-                Err(error) => {
-                    warn!(pool = %self.pool, error = %error, "a batch was not confirmed");
-                    doubt |= matches!(error, CommitError::Unknown { .. });
-                    match self.settle(&error, stored).await {
-                        Settled::Stored if doubt => break,
-                        // All tries were refused, so what is there is as long as ours, and is not.
-                        Settled::Stored => return Err(self.foreign(&error, stored)),
-                        Settled::Absent => self.pause().await?,
-                        Settled::Failed(failure) => return Err(failure),
-                    }
-                }
+        let (mut pause, mut refusals) = (Backoff::new(PAUSE.0, PAUSE.1), 0);
+        while let Err(error) = self.bus.commit(&self.pool, batch.clone(), self.after).await {
+            warn!(pool = %self.pool, error = %error, "a batch was not confirmed");
+            match &error {
+                CommitError::Unknown { .. } => doubt = true,
+                CommitError::Refused(_) => refusals += 1,
+                CommitError::TooLarge { .. } => return Err(self.refused(&error)),
+                CommitError::Conflict { .. } => {}
+            }
+            match self.settle(&error, stored).await {
+                Settled::Stored if doubt => break,
+                // All tries were refused, so what is there is as long as ours, and is not.
+                Settled::Stored => return Err(self.foreign(&error, stored)),
+                Settled::Absent if refusals >= REFUSALS => return Err(self.refused(&error)),
+                Settled::Absent => self.pause(&mut pause).await?,
+                Settled::Failed(failure) => return Err(failure),
             }
         }
         self.after = stored;
@@ -197,6 +209,7 @@ impl Writer {
     }
 
     async fn settle(&self, error: &CommitError, stored: Revision) -> Settled {
+        let mut pause = Backoff::new(PAUSE.0, PAUSE.1);
         loop {
             match self.ask().await {
                 Ok((_, false)) => return Settled::Failed(Failure::Deposed),
@@ -205,7 +218,7 @@ impl Writer {
                 Ok((last, true)) => return Settled::Failed(self.foreign(error, last)),
                 Err(error) => warn!(pool = %self.pool, error = %error, "cannot ask what is stored"),
             }
-            if self.pause().await.is_err() {
+            if self.pause(&mut pause).await.is_err() {
                 return Settled::Failed(Failure::Deposed);
             }
         }
@@ -219,6 +232,14 @@ impl Writer {
         Failure::Foreign
     }
 
+    fn refused(&self, error: &CommitError) -> Failure {
+        tracing::error!(
+            pool = %self.pool, after = self.after.0, error = %error,
+            "pool {}: placements cannot be written: {error}", self.pool
+        );
+        Failure::Refused
+    }
+
     /// The last revision, and whether the term is still ours; the term is read last, so that what
     /// was stored before it was read is ours.
     async fn ask(&self) -> Result<(Revision, bool), ReadError> {
@@ -230,10 +251,23 @@ impl Writer {
         Ok((last, ours))
     }
 
-    async fn pause(&self) -> Result<(), Failure> {
+    async fn pause(&self, pause: &mut Backoff) -> Result<(), Failure> {
         tokio::select! {
             () = self.stop.cancelled() => Err(Failure::Deposed),
-            () = tokio::time::sleep(PAUSE) => Ok(()),
+            () = pause.wait() => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pen_whose_task_panicked_ends_the_reign_and_does_not_keep_its_lease() {
+        let (tell, mut written) = mpsc::channel::<Written>(1);
+        drop(tell);
+        let said = written.try_recv().ok();
+        assert!(matches!(Written::heard(said), Written::Failed(Failure::Lost)));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ostler_service::clock;
+use ostler_service::{Backoff, clock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -10,8 +10,8 @@ use tracing::{debug, info, warn};
 use super::slot::{Slot, State};
 use crate::jetstream::AskError;
 
-/// Between two tries to renew within one beat.
-const RETRY: Duration = Duration::from_millis(100);
+/// Between two tries to renew within one beat: at most so long.
+const RETRY: Duration = Duration::from_millis(200);
 
 pub(super) struct Keeper {
     pub(super) slot: Slot,
@@ -50,6 +50,7 @@ impl Keeper {
 
     /// Whether it is still ours in the end, though too late to be acted upon.
     async fn renew_on(&mut self, mut sent: Instant) -> bool {
+        let mut pause = Backoff::steady(RETRY);
         loop {
             let due = sent + self.slot.beat();
             tokio::time::sleep_until(due.into()).await;
@@ -61,7 +62,7 @@ impl Keeper {
                     self.valid.send_replace(Some(sent + self.slot.trust()));
                 }
                 Renewed::Unclear if clock::since(sent) < self.slot.trust() => {
-                    tokio::time::sleep(RETRY).await;
+                    pause.wait().await;
                 }
                 Renewed::Unclear => {
                     warn!(lease = self.slot.purpose(), "no renewal is confirmed, lease is lost");

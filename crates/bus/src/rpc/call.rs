@@ -55,10 +55,10 @@ impl Bus {
         }
         let format = R::FORMAT;
         let body = request.encode(format).into();
-        let request = async_nats::Request::new()
-            .payload(body)
-            .headers(headers::of_request(from, format))
-            .timeout(Some(from.timeout));
+        let (mut sent, seen) = (headers::of_request(from, format), self.told().get());
+        headers::tell_seen(&mut sent, &seen);
+        let request =
+            async_nats::Request::new().payload(body).headers(sent).timeout(Some(from.timeout));
         let wire = self.root().subject(&subject);
         // The client's own limit does not cover a full queue of commands.
         let answer =
@@ -67,6 +67,7 @@ impl Bus {
         match answer {
             Ok(Ok(message)) => {
                 let said = message.headers.unwrap_or_default();
+                self.told().hear(&headers::seen(&said), &seen);
                 headers::read(&said, &message.payload, format).map_err(|problem| *problem)
             }
             Ok(Err(error)) => Err(match error.kind() {

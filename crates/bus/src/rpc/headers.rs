@@ -9,10 +9,12 @@ use ostler_schemas::wire::{Format, Wire};
 use rand::Rng as _;
 
 use super::Caller;
+use crate::horizon::Horizon;
 
 const ACTOR: &str = "Ostler-Actor";
 const OP_ID: &str = "Ostler-Op-Id";
 const TIMEOUT: &str = "Ostler-Timeout";
+const SEEN: &str = "Ostler-Seen";
 const TRACE: &str = "traceparent";
 const CONTENT: &str = "Content-Type";
 const ERROR: &str = "Nats-Service-Error";
@@ -43,6 +45,18 @@ pub(super) fn of_request(from: &Caller, format: Format) -> HeaderMap {
         optional(TRACE, &format!("00-{}-{span:016x}-01", from.trace_id));
     }
     headers
+}
+
+/// Says how far one has seen.
+pub(super) fn tell_seen(headers: &mut HeaderMap, horizon: &Horizon) {
+    if !horizon.is_empty() {
+        headers.insert(SEEN, horizon.to_string());
+    }
+}
+
+/// How far the sender has seen; nothing where that cannot be read.
+pub(super) fn seen(headers: &HeaderMap) -> Horizon {
+    headers.get(SEEN).and_then(|value| value.as_str().parse().ok()).unwrap_or_default()
 }
 
 /// Who sent a request.

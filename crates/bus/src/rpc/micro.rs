@@ -45,6 +45,11 @@ impl Micro {
         }
     }
 
+    /// Adds to its metadata.
+    pub(super) fn say(&mut self, key: &str, value: &str) {
+        self.metadata.insert(key.to_owned(), value.to_owned());
+    }
+
     /// The subjects on which it is asked.
     pub(super) fn subjects(&self) -> Vec<String> {
         let Self { name, id, .. } = self;

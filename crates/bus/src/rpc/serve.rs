@@ -25,6 +25,7 @@ use tracing::{debug, error, warn};
 use super::micro::Micro;
 use super::{Caller, headers};
 use crate::connection::Bus;
+use crate::horizon::Picture;
 use crate::pubsub::SendError;
 
 /// So many requests are answered at a time; what is more waits in the subscription.
@@ -62,6 +63,7 @@ pub struct Server {
     place: Place,
     queue: String,
     endpoints: BTreeMap<&'static str, Handler>,
+    picture: Option<Arc<dyn Picture>>,
 }
 
 impl fmt::Debug for Server {
@@ -109,7 +111,22 @@ impl Server {
             place: Place::Shared,
             queue: queue.to_owned(),
             endpoints: BTreeMap::new(),
+            picture: None,
         }
+    }
+
+    /// Says something more of itself in `$SRV.PING` and `INFO`.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        self.micro.say(key, value);
+        self
+    }
+
+    /// Answers are made from a picture: a request waits until that is as far as its sender was told
+    /// before, and each answer tells how far it is.
+    #[must_use]
+    pub fn from_picture(self, picture: Arc<dyn Picture>) -> Self {
+        Self { picture: Some(picture), ..self }
     }
 
     /// Answers requests of this kind, at most 256 at a time over all kinds, each in a task of its
@@ -171,7 +188,8 @@ impl Server {
         self.bus.settle().await?;
         let tasks = self.bus.program().tasks.clone();
         let stop = tasks.stop_token();
-        let running = Running { bus: self.bus, micro: self.micro, busy: TaskTracker::new() };
+        let Self { bus, micro, picture, .. } = self;
+        let running = Running { bus, micro, picture, busy: TaskTracker::new() };
         tasks.spawn_brief(async move {
             let stop = async {
                 tokio::select! {
@@ -188,6 +206,7 @@ impl Server {
 struct Running {
     bus: Bus,
     micro: Micro,
+    picture: Option<Arc<dyn Picture>>,
     busy: TaskTracker,
 }
 
@@ -263,15 +282,29 @@ impl Running {
             return;
         };
         let (bus, micro, name) = (self.bus.clone(), self.micro.clone(), name.to_owned());
-        let handler = Arc::clone(handler);
+        let (handler, picture) = (Arc::clone(handler), self.picture.clone());
         let answer = self.busy.track_future(async move {
             let begun = clock::instant();
-            let answer = answer(&handler, message, &name).await;
+            catch_up(picture.as_deref(), &message).await;
+            let mut answer = answer(&handler, message, &name).await;
+            if let (Some(picture), Ok((headers, _))) = (picture, &mut answer) {
+                headers::tell_seen(headers, &picture.reached());
+            }
             micro.count(&name, clock::since(begun), answer.as_ref().err());
             send(&bus, reply, answer, &name).await;
             drop(permit);
         });
         self.bus.program().tasks.spawn_brief(answer);
+    }
+}
+
+/// Waits until the picture is as far as the sender of a request has seen.
+async fn catch_up(picture: Option<&dyn Picture>, message: &Message) {
+    if let (Some(picture), Some(headers)) = (picture, &message.headers) {
+        let seen = headers::seen(headers);
+        if !seen.is_empty() {
+            picture.until(seen).await;
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Batches are all or nothing, and only what follows the last revision is taken.
 
 use ostler_bus::{Batch, Bus, CommitError, fenced};
-use ostler_core::id::{PoolName, Revision};
-use ostler_schemas::bucket::Bucket;
-use ostler_testkit::NatsServer;
+use ostler_core::id::{PoolName, Revision, Term};
+use ostler_schemas::bucket::{Bucket, TermKey, TermRecord};
+use ostler_testkit::{NatsServer, Proxy};
 
-use crate::fixture::{Servers, lease_key, manifest, manifest_key, provisioned, record};
+use crate::fixture::{Servers, join, lease_key, manifest, manifest_key, provisioned, record};
 
 fn batch(names: &[&str], term: u64) -> Batch {
     let mut batch = Batch::new();
@@ -100,4 +100,42 @@ async fn a_batch_without_an_answer_is_unknown() {
     assert_eq!(last.expect("it answers"), Revision(0));
     let sent = bus.commit(&PoolName::default(), batch(&["n1", "n2"], 2), Revision(0)).await;
     assert_eq!(sent.expect("nobody else writes"), Revision(2));
+}
+
+#[tokio::test]
+async fn a_write_larger_than_the_server_takes_was_sent_again_and_again() {
+    let (_servers, url) = Servers::one().await;
+    let bus = provisioned(&url).await;
+    let key = TermKey(PoolName::default());
+    let holder = "a".repeat(9 << 20);
+    let since = bus.pool_time();
+    let mut huge = Batch::new();
+    let record = TermRecord { incarnation: 1, term: Term(1), holder, since };
+    huge.put(&key, &record).expect("an empty batch takes one of any size");
+    let error = bus.commit(&PoolName::default(), huge, Revision(0)).await.expect_err("too large");
+    assert!(matches!(error, CommitError::TooLarge { .. }), "{error}");
+    assert!(error.to_string().starts_with("`placements-default/_term` has 9437"), "{error}");
+    let last = bus.last_revision(&Bucket::Placements(PoolName::default())).await;
+    assert_eq!(last.expect("it answers"), Revision(0));
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_is_unknown_and_is_there() {
+    let server = NatsServer::start().await;
+    let direct = provisioned(&server.url()).await;
+    let wire = Proxy::to(&server.url()).await;
+    let bus = join(&wire.url(), "behind a wire").await;
+    for (number, lost) in [(1, true), (2, false)] {
+        match lost {
+            true => wire.lose_answer("Nats-Batch-Commit"),
+            false => wire.lose("Nats-Batch-Commit"),
+        }
+        let after = direct.last_revision(&Bucket::Placements(PoolName::default())).await;
+        let after = after.expect("it answers");
+        let sent = bus.commit(&PoolName::default(), batch(&["n1", "n2"], number), after).await;
+        assert!(matches!(sent, Err(CommitError::Unknown { .. })), "{sent:?}");
+        let last = direct.last_revision(&Bucket::Placements(PoolName::default())).await;
+        let stored = last.expect("it answers").0 - after.0;
+        assert_eq!(stored, if lost { 2 } else { 0 }, "its answer was lost: {lost}");
+    }
 }

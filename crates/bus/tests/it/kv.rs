@@ -91,3 +91,18 @@ async fn no_answer_means_that_the_outcome_is_unknown() {
     let read = bus.get(&lease_key("x")).await.expect("it answers").expect("it is there");
     assert_eq!(read.value, record("a"));
 }
+
+#[tokio::test]
+async fn where_a_key_was_last_written_or_removed_is_told_by_the_leader() {
+    let (_servers, url) = Servers::one().await;
+    let bus = provisioned(&url).await;
+    let key = lease_key("x");
+    assert_eq!(bus.get_last(&key).await.expect("it answers"), (Revision(0), None));
+    let first = bus.put(&key, &record("a")).await.expect("written");
+    let (last, entry) = bus.get_last(&key).await.expect("it answers");
+    assert_eq!((last, entry.map(|entry| entry.value)), (first, Some(record("a"))));
+    bus.delete(&key, first).await.expect("removed");
+    let (gone, entry) = bus.get_last(&key).await.expect("it answers");
+    assert!(gone > first && entry.is_none(), "{gone}");
+    bus.update(&key, &record("b"), gone).await.expect("it follows its own removal");
+}

@@ -1,17 +1,13 @@
-//! Orders of people: each is obeyed once, and what became of it is kept for a day.
+//! Orders of people: each is obeyed once.
 
-use crate::command::{Command, Order, Outcome, Verdict};
+use crate::command::{Command, Order, Verdict};
 use crate::id::{InstanceId, NodeName};
 use crate::instance::Desired;
-use crate::time::Span;
 
 use super::Engine;
 use super::picture::{NONE, at};
 use super::plan::Turn;
 use super::why::Why;
-
-/// For how long outcomes are kept.
-const KEPT: Span = Span::from_secs(24 * 3600);
 
 /// What became of an order for now.
 pub(super) struct Answer(pub Verdict, pub String);
@@ -32,10 +28,17 @@ impl Engine {
     /// Takes up the orders that came since the last plan, by id.
     pub(super) fn obey(&mut self, turn: &mut Turn) {
         for (id, command) in std::mem::take(&mut self.orders.waiting) {
-            let before = self.orders.outcomes.get(&id).map(|outcome| outcome.verdict);
-            let answer = match before {
-                Some(Verdict::Done | Verdict::Refused) => continue,
+            let before = self.orders.outcomes.get(&id);
+            let (verdict, generation) =
+                before.map_or((None, None), |before| (Some(before.verdict), before.generation));
+            let answer = match verdict {
+                Some(Verdict::Done) => {
+                    self.insist(&command.order, generation, turn);
+                    continue;
+                }
+                Some(Verdict::Refused) => continue,
                 Some(Verdict::Running) => self.take_up(&command, Why::None, turn),
+                None if self.orders.forgot(&id) => continue,
                 None => self.take_up(&command, Why::Command, turn),
             };
             if answer.0 == Verdict::Running {
@@ -78,7 +81,7 @@ impl Engine {
         }
     }
 
-    fn running_instance(&self, id: InstanceId) -> Result<u32, Answer> {
+    pub(super) fn running_instance(&self, id: InstanceId) -> Result<u32, Answer> {
         match self.ids.get(&id).copied() {
             Some(index) if self.instances[at(index)].desired == Desired::Run => Ok(index),
             Some(index) => {
@@ -89,7 +92,7 @@ impl Engine {
         }
     }
 
-    fn stop_instance(&mut self, id: InstanceId, turn: &mut Turn) -> Answer {
+    pub(super) fn stop_instance(&mut self, id: InstanceId, turn: &mut Turn) -> Answer {
         match self.running_instance(id) {
             Ok(index) => {
                 self.order_stop(index, Why::Command, turn);
@@ -100,7 +103,7 @@ impl Engine {
         }
     }
 
-    fn restart_instance(&mut self, id: InstanceId, turn: &mut Turn) -> Answer {
+    pub(super) fn restart_instance(&mut self, id: InstanceId, turn: &mut Turn) -> Answer {
         match self.running_instance(id) {
             Ok(index) => {
                 let restarted = self.instances[at(index)].restarted;
@@ -153,32 +156,6 @@ impl Engine {
         turn.plan.progress.insert(self.works[at(work)].key.clone());
         self.dirty.insert(work);
         Answer::done()
-    }
-
-    pub(super) fn note_outcome(
-        &mut self,
-        command: &Command,
-        Answer(verdict, reason): Answer,
-        turn: &mut Turn,
-    ) {
-        let same = self
-            .orders
-            .outcomes
-            .get(&command.id)
-            .is_some_and(|outcome| (outcome.verdict, &outcome.reason) == (verdict, &reason));
-        if same {
-            return;
-        }
-        let outcome = Outcome { id: command.id.clone(), verdict, reason, at: turn.now };
-        self.orders.outcomes.insert(command.id.clone(), outcome);
-        self.orders.outcomes.retain(|_, outcome| turn.now.since(outcome.at) < KEPT);
-        turn.plan.outcomes = true;
-    }
-
-    /// What became of the commands of the last 24 hours, by id.
-    #[must_use]
-    pub fn outcomes(&self) -> Vec<Outcome> {
-        self.orders.outcomes.values().cloned().collect()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::id::{NodeName, PoolName, WorkloadKey};
 use crate::instance::{Manifest, Report};
 use crate::node::Node;
 
-use super::Event;
+use super::{Event, Progress};
 
 /// Where something was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,6 +140,12 @@ impl Intake {
         let known = |node: &NodeName| self.nodes.contains(node) || self.strangers.contains(node);
         let ordered = std::mem::take(&mut self.ordered);
         ordered.into_iter().filter(|node| !known(node)).map(Event::NodeGone).collect()
+    }
+
+    /// What is remembered here of a workload, at takeover.
+    pub fn on_progress(&mut self, workload: WorkloadKey, progress: Progress) -> Event {
+        self.workloads.insert(workload.clone());
+        Event::Progress(workload, Box::new(progress))
     }
 
     /// A node reported.

@@ -317,6 +317,7 @@ impl Engine {
             turn.plan.decisions.push(Decision::Unplaced { workload, unplaced });
         }
         state.progress.unplaced = unplaced;
+        state.progress.unplaced_besides = 0;
     }
 
     /// A workload that waits for help is woken by it, or when an exclusion is over.
@@ -343,15 +344,17 @@ struct Misses {
     reasons: Option<Unplaced>,
 }
 
-/// Slots that follow each other become one run each, with the same reasons.
+/// Slots that follow each other become one run each, with the same reasons. Nodes are named with the
+/// first run only: there may be as many runs as slots.
 pub(super) fn runs(slots: &[u32], reasons: &Unplaced) -> Vec<Unplaced> {
     let (counts, nodes): (&BTreeMap<Reason, u32>, _) = (&reasons.reasons, &reasons.nodes);
     slots
         .chunk_by(|a, b| a + 1 == *b)
-        .map(|run| Unplaced {
+        .enumerate()
+        .map(|(number, run)| Unplaced {
             slots: (Slot(run[0]), Slot(run[run.len() - 1])),
             reasons: counts.clone(),
-            nodes: nodes.clone(),
+            nodes: if number == 0 { nodes.clone() } else { BTreeMap::new() },
         })
         .collect()
 }

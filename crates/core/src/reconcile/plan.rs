@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::head::Head;
+use crate::id::WorkloadKey;
 use crate::time::Timestamp;
 use crate::workload::Kind;
 
@@ -121,6 +122,9 @@ impl Engine {
             return;
         };
         let before = self.works[at(work)].progress.clone();
+        if !before.at_rest.is_empty() && !head.deleted && !head.stopped {
+            self.wake_up(work, &head);
+        }
         let units = Vec::new();
         let mut pass = Pass {
             work,
@@ -180,13 +184,32 @@ impl Engine {
             self.timers.insert((new, pass.work));
         }
         self.works[at(pass.work)].looked = true;
-        let state = &self.works[at(pass.work)];
-        if pass.head.deleted && state.slots.is_empty() {
-            self.end_workload(pass.work, turn);
+        let state = &mut self.works[at(pass.work)];
+        if !state.slots.is_empty() {
+            return;
+        }
+        let head = &pass.head;
+        if head.spec.pool != self.pool {
+            self.end_workload(pass.work);
+        } else if head.deleted {
+            let key = self.end_workload(pass.work);
+            self.works[at(pass.work)].progress.at_rest.clone_from(&head.op_id);
+            turn.plan.ended.push(key);
+        } else if head.stopped {
+            state.progress.at_rest.clone_from(&head.op_id);
         }
     }
 
-    fn end_workload(&mut self, work: u32, turn: &mut Turn) {
+    /// It is wanted again. What had come to rest in an earlier life says nothing of this one.
+    fn wake_up(&mut self, work: u32, head: &Head) {
+        let progress = &mut self.works[at(work)].progress;
+        progress.at_rest.clear();
+        if progress.good_version > head.version || progress.completed_version > head.version {
+            *progress = super::Progress::default();
+        }
+    }
+
+    fn end_workload(&mut self, work: u32) -> WorkloadKey {
         let state = &mut self.works[at(work)];
         let (key, wake) = (state.key.clone(), state.wake);
         // Versions count from 1 again in its next life: nothing of this one may be taken for that.
@@ -195,13 +218,16 @@ impl Engine {
         self.waiting.remove(&work);
         self.conditional.remove(&work);
         self.blocked.remove(&work);
-        turn.plan.progress.insert(key.clone());
-        turn.plan.ended.push(key);
+        key
     }
 
     /// A workload without a head is left alone; once nothing of it is there, so is its progress.
-    fn forget(&mut self, work: u32, _turn: &mut Turn) {
+    fn forget(&mut self, work: u32, turn: &mut Turn) {
         let state = &mut self.works[at(work)];
+        if state.slots.is_empty() && state.progress != super::Progress::default() {
+            state.progress = super::Progress::default();
+            turn.plan.progress.insert(state.key.clone());
+        }
         state.blocked = false;
         self.blocked.remove(&work);
         if let Some(old) = state.wake.take() {

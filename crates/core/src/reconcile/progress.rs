@@ -44,6 +44,25 @@ pub struct Progress {
     /// What was found of its condition on the fleet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feasibility: Option<Feasibility>,
+    /// Nothing of it is left, nor will be, under the head that this operation wrote: it was stopped
+    /// or deleted. Only then may the registry forget it or let it go to another pool.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub at_rest: String,
+    /// In a note: how many more slots have no place than `unplaced` names.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unplaced_besides: u32,
+}
+
+/// So many nodes that are passed over are noted, those that are so the longest.
+const NOTED_EXCLUSIONS: usize = 1_000;
+/// So many slots that wait are noted, those that wait the longest.
+const NOTED_WAITING: usize = 4_096;
+/// So many runs of slots without a place are noted; the others are counted.
+const NOTED_RUNS: usize = 100;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Progress {
@@ -79,6 +98,49 @@ impl Progress {
         let cron = spec.cron.as_ref().filter(|_| spec.kind == Kind::Cron);
         cron.map_or_else(String::new, |cron| super::cron::standing(cron, self.runs.as_deref()))
     }
+
+    /// How many slots have no place.
+    #[must_use]
+    pub fn unplaced_slots(&self) -> u32 {
+        let runs = self.unplaced.iter();
+        let slots = runs.map(|run| run.slots.1.0.saturating_sub(run.slots.0.0).saturating_add(1));
+        slots.fold(self.unplaced_besides, u32::saturating_add)
+    }
+
+    /// What is kept of it on the bus: bounded, however many instances and nodes there are. A leader
+    /// that reads it tries some slots and nodes sooner than the one that wrote it would have.
+    #[must_use]
+    pub fn noted(&self) -> Self {
+        let mut note = self.clone();
+        longest(&mut note.excluded, NOTED_EXCLUSIONS, |one| one.until);
+        longest(&mut note.waiting, NOTED_WAITING, |(_, until, _)| *until);
+        let all = note.unplaced_slots();
+        note.unplaced.truncate(NOTED_RUNS);
+        note.unplaced_besides = 0;
+        note.unplaced_besides = all.saturating_sub(note.unplaced_slots());
+        note
+    }
+}
+
+/// Keeps those that last the longest, in the order in which they are.
+fn longest<T>(all: &mut Vec<T>, most: usize, until: impl Fn(&T) -> Timestamp) {
+    if all.len() <= most {
+        return;
+    }
+    let mut ends: Vec<Timestamp> = all.iter().map(&until).collect();
+    ends.sort_unstable();
+    let last = ends[ends.len() - most];
+    let later = ends.iter().filter(|end| **end > last).count();
+    let mut equal = most - later;
+    all.retain(|one| match until(one).cmp(&last) {
+        std::cmp::Ordering::Greater => true,
+        std::cmp::Ordering::Equal => {
+            let kept = equal > 0;
+            equal = equal.saturating_sub(1);
+            kept
+        }
+        std::cmp::Ordering::Less => false,
+    });
 }
 
 /// A node that is passed over for a version of a workload.

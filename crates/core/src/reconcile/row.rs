@@ -2,7 +2,9 @@
 //!
 //! What ends or restricts comes before what begins, and what is remembered before what it is about:
 //! a leader that dies between two batches leaves less done than was planned, never something done
-//! twice. A plan that fits in one batch is committed at once, whatever the order.
+//! twice. That an order was obeyed is noted before the manifests that obey it; the next leader sees
+//! by the instance's generation what is left to do. A plan that fits in one batch is committed at
+//! once, whatever the order.
 
 use std::collections::BTreeSet;
 
@@ -56,7 +58,7 @@ impl Row {
             plan.manifests.iter().partition(|node| first.contains(*node));
         let outcomes = plan.outcomes.then(|| Item::Outcomes(engine.outcomes()));
         let items = plan.progress.iter().map(progress);
-        let items = items.chain(urgent.into_iter().map(manifest)).chain(outcomes);
+        let items = items.chain(outcomes).chain(urgent.into_iter().map(manifest));
         let items = items.chain(others.into_iter().map(manifest)).collect();
         // That a deleted workload has ended the registry sees by itself: nothing of it is left.
         let Plan { decisions, reverts, .. } = plan;

@@ -36,12 +36,12 @@ impl Engine {
         (!groups.is_empty()).then_some(Manifest { incarnation: 0, term, revision, groups })
     }
 
-    /// What is to be remembered of the workload; `None`: nothing, delete the record.
+    /// What is to be noted of the workload, bounded; `None`: nothing, delete the record.
     #[must_use]
     pub fn progress(&self, key: &WorkloadKey) -> Option<Progress> {
         let state = &self.works[at(*self.work_keys.get(key)?)];
         let empty = state.progress == Progress::default();
-        (state.head.is_some() || !empty).then(|| state.progress.clone())
+        (state.head.is_some() || !empty).then(|| state.progress.noted())
     }
 
     /// How a workload stands.
@@ -57,8 +57,7 @@ impl Engine {
             status.running += u32::from(up);
             status.ready += u32::from(up && instance.ready);
         }
-        let unplaced = &state.progress.unplaced;
-        status.unplaced = unplaced.iter().map(|one| one.slots.1.0 - one.slots.0.0 + 1).sum();
+        status.unplaced = state.progress.unplaced_slots();
         if head.spec.kind == Kind::System && status.wanted > 0 {
             status.wanted = super::picture::index(state.slots.len()) + status.unplaced;
         }

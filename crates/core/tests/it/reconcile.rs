@@ -12,6 +12,7 @@ mod fence;
 mod intake;
 mod job;
 mod loss;
+mod note;
 mod promise;
 mod steady;
 mod takeover;

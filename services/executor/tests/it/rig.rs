@@ -110,6 +110,9 @@ impl Rig {
         let heard = Arc::clone(&goodbyes);
         let granting = Arc::new(AtomicU64::new(0));
         bus.serve("registry", "test")
+            .on::<pb::Challenge, _, _>(move |_: Caller, _| async {
+                Ok(pb::ChallengeReply { nonce: "1-0".to_owned() })
+            })
             .on::<pb::Hello, _, _>(move |_: Caller, _| {
                 let epoch = granting.fetch_add(1, Ordering::SeqCst) + 1;
                 let pool = "default".to_owned();

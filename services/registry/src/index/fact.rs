@@ -18,10 +18,10 @@ pub enum Fact {
     Head(WorkloadKey, Option<Box<Head>>),
     /// A node's record.
     Node(NodeName, Option<Box<Node>>),
-    /// What a node should run.
-    Manifest(NodeName, Manifest),
-    /// What the leader remembers of a workload.
-    Progress(WorkloadKey, Option<Box<Progress>>),
+    /// What a pool's leader wants a node to run.
+    Manifest(PoolName, NodeName, Manifest),
+    /// What a pool's leader remembers of a workload.
+    Progress(PoolName, WorkloadKey, Option<Box<Progress>>),
     /// What became of a pool's commands.
     Outcomes(PoolName, Vec<Outcome>),
     /// A pool's reign.
@@ -80,14 +80,16 @@ fn placement(pool: &PoolName, key: &str, bytes: Option<&[u8]>) -> Result<Option<
         None => None,
         Some(PlacementKey::Manifest(node)) => {
             let manifest = value(bytes)?.map_or_else(Manifest::default, |manifest| *manifest);
-            Some(Fact::Manifest(node, manifest))
+            Some(Fact::Manifest(pool.clone(), node, manifest))
         }
         Some(PlacementKey::Term) => Some(Fact::Term(pool.clone(), value(bytes)?.map(|term| *term))),
         Some(PlacementKey::Outcomes) => {
             let Outcomes(outcomes) = value(bytes)?.map_or_else(Outcomes::default, |all| *all);
             Some(Fact::Outcomes(pool.clone(), outcomes))
         }
-        Some(PlacementKey::Progress(workload)) => Some(Fact::Progress(workload, value(bytes)?)),
+        Some(PlacementKey::Progress(workload)) => {
+            Some(Fact::Progress(pool.clone(), workload, value(bytes)?))
+        }
     })
 }
 

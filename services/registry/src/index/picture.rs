@@ -1,5 +1,6 @@
 //! The picture of the fleet that lists and reads are answered from: one owner, facts in, no I/O.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ostler_core::artifact::{Artifact, ArtifactName, Blob};
@@ -23,19 +24,61 @@ use super::tally::Tallies;
 pub(super) struct NodeRow {
     pub(super) record: Option<(Box<Node>, Revision)>,
     pub(super) beat: Option<(Heartbeat, Timestamp)>,
-    /// What its manifest names, by id.
-    pub(super) instances: Vec<Id>,
-    /// What those occupy.
-    pub(super) asked: Resources,
+    /// What its manifests name: one for each pool that has it, or had it and left something.
+    pub(super) placed: BTreeMap<PoolName, Placed>,
     /// What it reported of instances that no manifest names (yet), by id.
     pub(super) orphans: Vec<Status>,
+}
+
+/// What one manifest names.
+#[derive(Debug, Default)]
+pub(super) struct Placed {
+    /// The instances, by id.
+    pub(super) ids: Vec<Id>,
+    /// What those occupy.
+    pub(super) asked: Resources,
+}
+
+impl NodeRow {
+    /// Everything that its manifests name, by id.
+    pub(super) fn instances(&self) -> Cow<'_, [Id]> {
+        let mut placed = self.placed.values();
+        match (placed.next(), placed.next()) {
+            (None, _) => Cow::Borrowed(&[]),
+            (Some(one), None) => Cow::Borrowed(&one.ids),
+            (Some(_), Some(_)) => {
+                let all = self.placed.values().flat_map(|placed| placed.ids.iter().copied());
+                let mut all: Vec<Id> = all.collect();
+                all.sort_unstable();
+                Cow::Owned(all)
+            }
+        }
+    }
+
+    /// How many instances its manifests name.
+    pub(super) fn count(&self) -> usize {
+        self.placed.values().map(|placed| placed.ids.len()).sum()
+    }
+
+    /// What all of them occupy.
+    pub(super) fn asked(&self) -> Resources {
+        let asked = self.placed.values().map(|placed| placed.asked);
+        asked.fold(Resources::default(), Resources::plus)
+    }
+
+    /// The pool whose manifest names it.
+    pub(super) fn pool_of(&self, id: Id) -> Option<&PoolName> {
+        let mut placed = self.placed.iter();
+        placed.find(|(_, placed)| placed.ids.binary_search(&id).is_ok()).map(|(pool, _)| pool)
+    }
 }
 
 /// A workload as it is known.
 #[derive(Debug, Default)]
 pub(super) struct WorkloadRow {
     pub(super) head: Option<(Box<Head>, Revision)>,
-    pub(super) progress: Option<Box<Progress>>,
+    /// What is remembered of it, by the pool whose leader does.
+    pub(super) progress: BTreeMap<PoolName, Box<Progress>>,
     pub(super) instances: BTreeSet<Id>,
     pub(super) tallies: Tallies,
 }
@@ -62,15 +105,19 @@ impl Picture {
                 self.workloads.entry(&key).head = head.map(|head| (head, revision));
                 self.tidy_workload(&key);
             }
-            Fact::Progress(key, progress) => {
-                self.workloads.entry(&key).progress = progress;
+            Fact::Progress(pool, key, progress) => {
+                let known = &mut self.workloads.entry(&key).progress;
+                match progress {
+                    Some(progress) => known.insert(pool, progress),
+                    None => known.remove(&pool),
+                };
                 self.tidy_workload(&key);
             }
             Fact::Node(name, node) => {
                 self.nodes.entry(&name).record = node.map(|node| (node, revision));
                 self.tidy_node(&name);
             }
-            Fact::Manifest(name, manifest) => self.learn_manifest(&name, manifest),
+            Fact::Manifest(pool, name, manifest) => self.learn_manifest(pool, &name, manifest),
             Fact::Report(name, report) => self.learn_report(&name, report.unwrap_or_default()),
             Fact::Beat(beat, at) => {
                 let number = self.nodes.number(&beat.node);
@@ -115,7 +162,7 @@ impl Picture {
     /// Forgets a workload of which nothing is known any more.
     pub(super) fn tidy_workload(&mut self, key: &WorkloadKey) {
         let empty = self.workloads.find(key).is_some_and(|row| {
-            row.head.is_none() && row.progress.is_none() && row.instances.is_empty()
+            row.head.is_none() && row.progress.is_empty() && row.instances.is_empty()
         });
         if empty {
             self.workloads.remove(key);
@@ -124,10 +171,8 @@ impl Picture {
 
     /// Forgets a node of which nothing is known any more.
     pub(super) fn tidy_node(&mut self, name: &NodeName) {
-        let empty = self
-            .nodes
-            .find(name)
-            .is_some_and(|row| row.record.is_none() && row.instances.is_empty());
+        let empty =
+            self.nodes.find(name).is_some_and(|row| row.record.is_none() && row.placed.is_empty());
         if empty {
             self.nodes.remove(name);
         }

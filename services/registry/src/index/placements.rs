@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use ostler_core::id::{NodeName, WorkloadKey};
+use ostler_core::id::{NodeName, PoolName, WorkloadKey};
 use ostler_core::instance::{Group, Manifest, Report, Status};
 use ostler_core::resources::{Bytes, Resources};
 
-use super::picture::Picture;
+use super::picture::{Picture, Placed};
 use super::row::{Id, Row};
 
 fn times(ask: Resources, count: usize) -> Resources {
@@ -20,26 +20,27 @@ fn times(ask: Resources, count: usize) -> Resources {
 }
 
 impl Picture {
-    /// Takes over what a node should run: rows that it does not name any more are gone.
-    pub(super) fn learn_manifest(&mut self, name: &NodeName, manifest: Manifest) {
+    /// Takes over what a pool's leader wants a node to run: rows that it does not name any more are
+    /// gone. What other pools want of the node stays.
+    pub(super) fn learn_manifest(&mut self, pool: PoolName, name: &NodeName, manifest: Manifest) {
         let node = self.nodes.ensure(name);
-        let mut asked = Resources::default();
-        let mut named = Vec::new();
+        let mut placed = Placed::default();
         for group in manifest.groups {
-            asked = asked.plus(times(group.ask, group.entries.len()));
-            named.extend(group.entries.iter().map(|entry| Id::from(entry.id)));
+            placed.asked = placed.asked.plus(times(group.ask, group.entries.len()));
+            placed.ids.extend(group.entries.iter().map(|entry| Id::from(entry.id)));
             self.learn_group(node, group);
         }
-        named.sort_unstable();
+        placed.ids.sort_unstable();
         let row = self.nodes.row_mut(node);
-        row.asked = asked;
-        let before = std::mem::replace(&mut row.instances, named);
-        let kept: Vec<Id> = row.instances.clone();
-        row.orphans.retain(|status| kept.binary_search(&status.id.into()).is_err());
-        let mut left = BTreeSet::new();
-        for id in before.into_iter().filter(|id| kept.binary_search(id).is_err()) {
-            left.extend(self.drop_row(id, node));
+        let named = |id: &Id| placed.ids.binary_search(id).is_ok();
+        row.orphans.retain(|status| !named(&status.id.into()));
+        let before = row.placed.remove(&pool).unwrap_or_default();
+        let gone: Vec<Id> = before.ids.into_iter().filter(|id| !named(id)).collect();
+        if !placed.ids.is_empty() {
+            row.placed.insert(pool, placed);
         }
+        let left: BTreeSet<WorkloadKey> =
+            gone.into_iter().filter_map(|id| self.drop_row(id, node)).collect();
         for key in left {
             self.tidy_workload(&key);
         }
@@ -70,7 +71,7 @@ impl Picture {
 
     /// Forgets an instance that this node's manifest does not name any more, and says whose it was.
     fn drop_row(&mut self, id: Id, node: u32) -> Option<WorkloadKey> {
-        if self.instances.get(&id)?.node != node {
+        if self.instances.get(&id)?.node != node || self.nodes.row(node).pool_of(id).is_some() {
             return None;
         }
         let row = self.instances.remove(&id)?;
@@ -97,5 +98,81 @@ impl Picture {
         }
         orphans.sort_unstable_by_key(|status| status.id);
         self.nodes.row_mut(node).orphans = orphans;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ostler_core::id::{Generation, InstanceId, PoolName, Revision, Slot, SpecHash, Version};
+    use ostler_core::instance::{Desired, Entry};
+    use ostler_core::reconcile::Progress;
+
+    use super::*;
+    use crate::index::fact::{Fact, Learned};
+
+    fn pool(name: &str) -> PoolName {
+        name.parse().expect("a name")
+    }
+
+    fn key() -> WorkloadKey {
+        "default/web".parse().expect("a key")
+    }
+
+    fn manifest(ids: &[u128]) -> Manifest {
+        let entry = |id: &u128| Entry {
+            id: InstanceId::from_bits(*id),
+            slot: Slot(0),
+            desired: Desired::Run,
+            generation: Generation(1),
+            restarted: Generation(0),
+            ports: Vec::new(),
+            score: 0,
+            reason: String::new(),
+        };
+        let group = Group {
+            key: key(),
+            version: Version(1),
+            spec: SpecHash([0; 32]),
+            ask: Resources { cpu: 100, ..Resources::default() },
+            priority: 50,
+            entries: ids.iter().map(entry).collect(),
+        };
+        let groups = if ids.is_empty() { Vec::new() } else { vec![group] };
+        Manifest { groups, ..Manifest::default() }
+    }
+
+    fn learn(picture: &mut Picture, fact: Fact) {
+        picture.learn(Learned { fact, revision: Revision(1) });
+    }
+
+    #[test]
+    fn the_empty_manifest_of_a_pool_that_a_node_left_hid_what_runs_there() {
+        let node: NodeName = "n1".parse().expect("a name");
+        let mut picture = Picture::default();
+        let told = |pool_name, ids: &[u128]| {
+            Fact::Manifest(pool(pool_name), "n1".parse().expect("a name"), manifest(ids))
+        };
+        learn(&mut picture, told("edge", &[1, 2]));
+        learn(&mut picture, told("default", &[]));
+        assert_eq!(picture.instances_on(&node), 2);
+        learn(&mut picture, told("default", &[3]));
+        let row = picture.nodes.find(&node).expect("it is known");
+        assert_eq!((row.instances().len(), row.asked().cpu), (3, 300));
+        assert_eq!(row.pool_of(Id::from(InstanceId::from_bits(3))), Some(&pool("default")));
+        learn(&mut picture, told("edge", &[]));
+        assert_eq!((picture.instances_on(&node), picture.instances_of(&key())), (1, 1));
+    }
+
+    #[test]
+    fn what_one_pool_remembered_of_a_workload_was_taken_for_what_another_does() {
+        let mut picture = Picture::default();
+        let note = |version| Some(Box::new(Progress { promoted: version, ..Progress::default() }));
+        learn(&mut picture, Fact::Progress(pool("edge"), key(), note(Version(2))));
+        learn(&mut picture, Fact::Progress(pool("default"), key(), note(Version(1))));
+        learn(&mut picture, Fact::Progress(pool("default"), key(), None));
+        let row = picture.workloads.find(&key()).expect("it is known");
+        assert_eq!(row.progress[&pool("edge")].promoted, Version(2));
+        learn(&mut picture, Fact::Progress(pool("edge"), key(), None));
+        assert!(picture.workloads.find(&key()).is_none());
     }
 }

@@ -1,10 +1,11 @@
 //! What the index is asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
+use ostler_core::command::Command;
 use ostler_core::head::Head;
-use ostler_core::id::{InstanceId, NodeName, PoolName, Revision, WorkloadKey};
+use ostler_core::id::{InstanceId, NodeName, PoolName, Revision, SpecHash, WorkloadKey};
 use ostler_core::node::Node;
 use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, Problem};
@@ -69,11 +70,7 @@ impl Picture {
     pub fn whereabouts(&self, prefix: &str) -> Result<Whereabouts, Problem> {
         let (id, row) = self.find_instance(prefix)?;
         let (node, workload) = (self.node_name(row).clone(), self.workload_key(row).clone());
-        let record = self.nodes.row(row.node).record.as_ref();
-        let pool = record.map(|(node, _)| node.pool.clone()).or_else(|| {
-            let head = self.workloads.row(row.workload).head.as_ref();
-            head.map(|(head, _)| head.spec.pool.clone())
-        });
+        let pool = self.nodes.row(row.node).pool_of(id.into()).cloned();
         Ok(Whereabouts { id, pool: pool.unwrap_or_default(), workload, node })
     }
 
@@ -107,12 +104,13 @@ impl Picture {
     ) -> Box<dyn Iterator<Item = (&'a Id, &'a Row)> + 'a> {
         let with_row = |id: &'a Id| self.instances.get(id).map(|row| (id, row));
         if let Some(node) = &filter.node {
-            let ids = self.nodes.find(node).map(|row| row.instances.as_slice()).unwrap_or_default();
+            let ids = self.nodes.find(node).map(NodeRow::instances).unwrap_or_default();
             let begin = match after {
                 Excluded(last) => ids.partition_point(|id| *id <= last),
                 Included(_) | Unbounded => 0,
             };
-            return Box::new(ids[begin..].iter().filter_map(with_row));
+            let left = ids.into_owned().into_iter().skip(begin);
+            return Box::new(left.filter_map(|id| self.instances.get_key_value(&id)));
         }
         let namespace = filter.namespace.parse().ok();
         if let (Some(name), Some(namespace)) = (&filter.workload, namespace) {
@@ -190,8 +188,14 @@ impl Picture {
     /// A command, as far as the index has seen it.
     pub fn command(&self, id: &str) -> Result<pb::CommandView, Problem> {
         let command = self.commands.get(id).ok_or_else(|| not_found("command", id))?;
-        let outcome = self.outcomes.get(&command.pool).and_then(|all| all.get(id));
-        Ok(command_view(command, outcome))
+        Ok(self.command_as(command))
+    }
+
+    /// A command, with what became of it as far as the index has seen it.
+    #[must_use]
+    pub fn command_as(&self, command: &Command) -> pb::CommandView {
+        let outcome = self.outcomes.get(&command.pool).and_then(|all| all.get(&command.id));
+        command_view(command, outcome)
     }
 
     /// Commands, the newest first.
@@ -211,7 +215,7 @@ impl Picture {
     /// How many instances a node's manifest names.
     #[must_use]
     pub fn instances_on(&self, name: &NodeName) -> usize {
-        self.nodes.find(name).map_or(0, |row| row.instances.len())
+        self.nodes.find(name).map_or(0, NodeRow::count)
     }
 
     /// How many instances a workload has in manifests.
@@ -223,20 +227,44 @@ impl Picture {
     /// Nodes that are to be removed and on which nothing is left.
     #[must_use]
     pub fn removable(&self) -> Vec<(NodeName, Revision)> {
-        let rows = self.nodes.after(None).filter(|(_, row)| row.instances.is_empty());
+        let rows = self.nodes.after(None).filter(|(_, row)| row.placed.is_empty());
         let records = rows.filter_map(|(_, row)| row.record.as_ref());
         let removing = records.filter(|(node, _)| node.kept.removing);
         removing.map(|(node, revision)| (node.name.clone(), *revision)).collect()
     }
 
-    /// Deleted workloads of which no manifest and no progress is left.
+    /// Deleted workloads that have ended: no manifest names any of it, and every leader that may
+    /// have placed some has confirmed that it is at rest.
     #[must_use]
     pub fn ended(&self) -> Vec<(Head, Revision)> {
-        let gone = |row: &WorkloadRow| row.instances.is_empty() && row.progress.is_none();
-        let rows = self.workloads.after(None).filter(|(_, row)| gone(row));
-        let heads = rows.filter_map(|(_, row)| row.head.as_ref());
-        let deleted = heads.filter(|(head, _)| head.deleted);
-        deleted.map(|(head, revision)| ((**head).clone(), *revision)).collect()
+        let rows = self.workloads.after(None).map(|(_, row)| row);
+        let heads = rows.filter_map(|row| row.head.as_ref().map(|head| (head, row)));
+        let ended = heads.filter(|((head, _), row)| head.deleted && self.at_rest(head, row));
+        ended.map(|((head, revision), _)| ((**head).clone(), *revision)).collect()
+    }
+
+    /// The specifications that heads name.
+    #[must_use]
+    pub fn named_specs(&self) -> BTreeSet<SpecHash> {
+        let heads = self.workloads.after(None).filter_map(|(_, row)| row.head.as_ref());
+        heads.map(|(head, _)| head.spec_hash).collect()
+    }
+
+    /// Whether nothing of a workload is left under this head, nor will be. A pool that never had a
+    /// leader has nothing to confirm.
+    #[must_use]
+    pub fn rests(&self, head: &Head) -> bool {
+        self.workloads.find(&head.key()).is_none_or(|row| self.at_rest(head, row))
+    }
+
+    fn at_rest(&self, head: &Head, row: &WorkloadRow) -> bool {
+        let pool = &head.spec.pool;
+        let confirmed = match row.progress.get(pool) {
+            Some(progress) => progress.at_rest == head.op_id,
+            None => !self.terms.contains_key(pool),
+        };
+        let elsewhere = row.progress.keys().any(|other| other != pool);
+        row.instances.is_empty() && confirmed && !elsewhere
     }
 
     /// Counts of everything.

@@ -121,13 +121,13 @@ impl Picture {
             labels: facts.labels,
             drivers: facts.drivers,
             capacity: Some(capacity.into()),
-            free: Some(capacity.minus(facts.reserved).minus(row.asked).into()),
+            free: Some(capacity.minus(facts.reserved).minus(row.asked()).into()),
             r#use: Some(pb::NodeUse {
                 cpu: share(used.cpu, capacity.cpu),
                 memory: share(used.memory, capacity.memory.0),
                 disk: share(used.disk, capacity.disk.0),
             }),
-            instances: u32::try_from(row.instances.len()).unwrap_or(u32::MAX),
+            instances: u32::try_from(row.count()).unwrap_or(u32::MAX),
             max_instances: facts.max_instances,
             last_heartbeat: row.beat.as_ref().map(|(_, at)| rfc3339(*at)).unwrap_or_default(),
             revision: revision.0,
@@ -148,11 +148,10 @@ impl Picture {
 /// How far a workload is.
 pub(super) fn status(head: &Head, row: &WorkloadRow) -> pb::WorkloadStatus {
     let total = row.tallies.total();
-    let progress = row.progress.as_deref().cloned().unwrap_or_default();
+    let progress = row.progress.get(&head.spec.pool);
+    let progress = progress.map(|progress| (**progress).clone()).unwrap_or_default();
     let idle = head.deleted || head.stopped;
-    let unplaced = progress.unplaced.iter();
-    let unplaced = unplaced.map(|run| run.slots.1.0.saturating_sub(run.slots.0.0) + 1).sum();
-    let unplaced = if idle { 0 } else { unplaced };
+    let unplaced = if idle { 0 } else { progress.unplaced_slots() };
     let updating = !idle && row.tallies.ordered_before(head.compatible_since.0) > 0;
     let failed = progress.failed.as_ref().is_some_and(|(version, _)| *version == head.version);
     let canaries = match updating && !failed && progress.awaits_promotion(head) {

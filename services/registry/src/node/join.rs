@@ -1,29 +1,54 @@
 //! Who may be a node: a hello proves a key, takes over a name, and begins a new epoch.
 
+use std::fmt;
+
 use nkeys::KeyPair;
-use ostler_bus::{Caller, ReadError};
-use ostler_core::id::{Epoch, NodeName, PoolName};
-use ostler_core::node::{Facts, Kept, Liveness, Node};
+use ostler_bus::{Caller, ReadError, WriteError};
+use ostler_core::id::{Epoch, NodeName, PoolName, Revision};
+use ostler_core::node::{Facts, Liveness, Node};
 use ostler_core::time::{Span, Timestamp};
 use ostler_schemas::bucket::{Bucket, NodeKey, ReportKey};
 use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, Problem};
+use tracing::warn;
 
 use super::{admit, effective, event};
 use crate::app::{App, Shared};
-use crate::refusal::{conflict, invalid, not_found, unread};
+use crate::refusal::{conflict, invalid, not_found, unread, unwritten};
 use crate::write::{Terms, change};
 
-/// A hello's clock may differ by so much from pool time.
+/// A clock that differs by more from pool time is told.
 const SKEW: Span = Span::from_secs(60);
+
+/// What a hello has to sign: at which revision the node's record was last written or removed, in
+/// which life of the fleet. Whoever is admitted writes the record, so it is good for one hello, by
+/// whichever replica it was given, and by nobody's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Nonce {
+    incarnation: u64,
+    revision: Revision,
+}
+
+impl fmt::Display for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.incarnation, self.revision)
+    }
+}
 
 /// A hello that was read and proven.
 struct Proven {
     node: NodeName,
     pool: Option<PoolName>,
     key: String,
-    signed_at: Timestamp,
     facts: Facts,
+}
+
+fn signed_by(key: &str, text: &str, signature: &[u8], node: &NodeName) -> Result<(), Problem> {
+    let key = KeyPair::from_public_key(key)
+        .map_err(|error| invalid("key", format!("not a public key (nkey): {error}")))?;
+    key.verify(text.as_bytes(), signature).map_err(|_| {
+        Problem::new(Code::Forbidden, format!("the signature of `{node}` is not by its key"))
+    })
 }
 
 /// Reads a hello and proves that its sender has the key.
@@ -37,31 +62,20 @@ fn prove(hello: &pb::Hello, now: Timestamp) -> Result<Proven, Problem> {
         text => Some(text.parse().map_err(bad_name("pool"))?),
     };
     let facts = admit::facts(&hello.facts_json)?;
-    let key = KeyPair::from_public_key(&hello.key)
-        .map_err(|error| invalid("key", format!("not a public key (nkey): {error}")))?;
-    let signed_at = Timestamp::from_millis(hello.signed_at_ms);
-    let skew = now.since(signed_at).max(signed_at.since(now));
+    let text = format!("hello\n{node}\n{}\n{}", facts.hardware, hello.nonce);
+    signed_by(&hello.key, &text, &hello.signature, &node)?;
+    let clock = Timestamp::from_millis(hello.signed_at_ms);
+    let skew = now.since(clock).max(clock.since(now));
     if skew > SKEW {
-        return Err(invalid(
-            "signed_at_ms",
-            format!("the clock of `{node}` differs by {skew} from ours, at most {SKEW} is allowed"),
-        ));
+        warn!(node = %node, "the clock of node {node} is wrong by {skew}: its logs will say odd times");
     }
-    let text = format!("hello\n{node}\n{}\n{}", facts.hardware, hello.signed_at_ms);
-    key.verify(text.as_bytes(), &hello.signature).map_err(|_| {
-        Problem::new(Code::Forbidden, format!("the signature of `{node}` is not by its key"))
-    })?;
-    Ok(Proven { node, pool, key: hello.key.clone(), signed_at, facts })
+    Ok(Proven { node, pool, key: hello.key.clone(), facts })
 }
 
 /// Whether the sender may have the name, which `holder` has.
 fn may_take_over(holder: &Node, sender: &Proven) -> Result<(), Problem> {
     let name = &holder.name;
     let same = holder.key == sender.key && holder.facts.hardware == sender.facts.hardware;
-    if same && sender.signed_at <= holder.kept.signed_at {
-        let why = format!("this hello of `{name}` is not newer than the last one: a replay");
-        return Err(conflict(why));
-    }
     if !same && holder.liveness != Liveness::Left {
         let liveness = holder.liveness.as_str();
         let whose = if holder.key == sender.key { "machine" } else { "key" };
@@ -77,7 +91,6 @@ fn may_take_over(holder: &Node, sender: &Proven) -> Result<(), Problem> {
 fn begun(holder: Option<&Node>, sender: &Proven, last: Epoch, now: Timestamp) -> Node {
     let same = holder.filter(|holder| holder.key == sender.key);
     let kept = same.map(|holder| holder.kept.clone()).unwrap_or_default();
-    let kept = Kept { signed_at: sender.signed_at, ..kept };
     let epoch = holder.map_or(last, |holder| holder.epoch.max(last)).next();
     let pool = same.map(|holder| holder.pool.clone()).or_else(|| sender.pool.clone());
     Node {
@@ -97,6 +110,26 @@ fn begun(holder: Option<&Node>, sender: &Proven, last: Epoch, now: Timestamp) ->
 }
 
 impl App {
+    async fn incarnation(&self) -> Result<u64, Problem> {
+        self.bus.incarnation().await.map_err(|error| {
+            Problem::new(Code::Unavailable, format!("cannot tell the life of the fleet: {error}"))
+        })
+    }
+
+    /// Writes the record of a life that begins, if nobody wrote since `last`.
+    async fn admit(&self, key: &NodeKey, node: &Node, last: Revision) -> Result<Revision, Problem> {
+        match self.bus.update(key, node, last).await {
+            Ok(revision) => Ok(revision),
+            Err(WriteError::Conflict { .. }) => Err(used_up(&node.name)),
+            Err(refused @ WriteError::Refused { .. }) => Err(unwritten(refused)),
+            Err(unknown @ WriteError::Unknown { .. }) => {
+                let entry = self.bus.get(key).await.map_err(unread)?;
+                let ours = entry.filter(|entry| entry.value.op_id == node.op_id);
+                ours.map(|entry| entry.revision).ok_or_else(|| unwritten(unknown))
+            }
+        }
+    }
+
     /// The epoch that the last report under this name has: a later holder must be past it, or it
     /// would take itself for a zombie.
     async fn reported_epoch(&self, name: &NodeName) -> Result<Epoch, Problem> {
@@ -109,7 +142,20 @@ impl App {
     }
 }
 
-/// `join.hello`: an executor wants to be admitted. Asked again with the same hello, it is a replay.
+/// `join.challenge`: what the next hello of a node has to sign.
+pub async fn challenge(
+    app: Shared,
+    _: Caller,
+    request: pb::Challenge,
+) -> Result<pb::ChallengeReply, Problem> {
+    let node = super::name(&request.node)?;
+    let incarnation = app.incarnation().await?;
+    let (revision, _) = app.bus.get_last(&NodeKey(node)).await.map_err(unread)?;
+    Ok(pb::ChallengeReply { nonce: Nonce { incarnation, revision }.to_string() })
+}
+
+/// `join.hello`: an executor wants to be admitted. The same hello again is refused: its nonce is
+/// used up.
 pub async fn hello(
     app: Shared,
     caller: Caller,
@@ -120,32 +166,36 @@ pub async fn hello(
     if let Some(pool) = &sender.pool {
         app.check_pool(pool)?;
     }
-    let incarnation = app.bus.incarnation().await.map_err(|error| {
-        Problem::new(Code::Unavailable, format!("cannot tell the life of the fleet: {error}"))
-    })?;
+    let incarnation = app.incarnation().await?;
     let last = app.reported_epoch(&sender.node).await?;
-    let terms = Terms { op_id: &caller.op_id, if_revision: None };
-    let changed = change(&app.bus, NodeKey(sender.node.clone()), terms, |holder| {
-        if let Some(holder) = holder {
-            may_take_over(holder, &sender)?;
-        }
-        let node = begun(holder, &sender, last, now);
-        Ok(Some(Node { op_id: caller.op_id.clone(), ..node }))
-    });
-    let changed = changed.await?;
-    let node = &changed.value;
-    if (&node.key, node.kept.signed_at) != (&sender.key, sender.signed_at) {
-        return Err(conflict(format!("`{}` is not its sender's", node.name)));
+    let key = NodeKey(sender.node.clone());
+    let (revision, entry) = app.bus.get_last(&key).await.map_err(unread)?;
+    if request.nonce != (Nonce { incarnation, revision }).to_string() {
+        return Err(used_up(&sender.node));
     }
-    if changed.wrote {
-        let reason = match &changed.before {
-            None => "it is new".to_owned(),
-            Some(before) => format!("it was {}", before.liveness.as_str()),
-        };
-        app.tell(&caller, event("joined", node, reason));
-        app.see(&Bucket::Nodes, changed.revision).await;
+    let holder = entry.map(|entry| entry.value);
+    if let Some(holder) = &holder {
+        may_take_over(holder, &sender)?;
     }
+    let node = begun(holder.as_ref(), &sender, last, now);
+    let node = Node { op_id: caller.op_id.clone(), ..node };
+    let revision = app.admit(&key, &node, revision).await?;
+    let reason = match &holder {
+        None => "it is new".to_owned(),
+        Some(before) => format!("it was {}", before.liveness.as_str()),
+    };
+    app.tell(&caller, event("joined", &node, reason));
+    app.see(&Bucket::Nodes, revision).await;
     Ok(pb::HelloReply { epoch: node.epoch.0, incarnation, pool: node.pool.to_string() })
+}
+
+/// Not an answer for ever: who asks for another nonce may be admitted.
+fn used_up(node: &NodeName) -> Problem {
+    let detail = format!(
+        "the nonce of this hello of `{node}` is used up, or something else of the node has changed: \
+         ask for another"
+    );
+    Problem::new(Code::RevisionMismatch, detail)
 }
 
 /// `join.leave`: an executor goes. Only for the epoch that is in force.
@@ -159,6 +209,8 @@ pub async fn leave(
     let terms = Terms { op_id: &caller.op_id, if_revision: None };
     let changed = change(&app.bus, NodeKey(name.clone()), terms, |node| {
         let node = node.ok_or_else(|| not_found("node", &name))?;
+        let text = format!("leave\n{name}\n{}\n{}", request.epoch, request.empty);
+        signed_by(&node.key, &text, &request.signature, &name)?;
         if node.epoch.0 != request.epoch {
             let (found, asked) = (node.epoch, request.epoch);
             return Err(conflict(format!("`{name}` is in epoch {found}, not {asked}")));

@@ -51,11 +51,20 @@ fn revised(head: &Head, spec: &Workload, stamp: &Stamp<'_>) -> Head {
     stamped(next, stamp)
 }
 
-/// Creates or updates; `None`: it says the same already. `instances` is how many there are now.
+/// What is left of a workload under its present head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Left {
+    /// How many instances there are.
+    pub(super) instances: usize,
+    /// Its scheduler has confirmed that there are none and will be none.
+    pub(super) rests: bool,
+}
+
+/// Creates or updates; `None`: it says the same already.
 pub(super) fn put(
     head: Option<&Head>,
     spec: &Workload,
-    instances: usize,
+    left: Left,
     stamp: &Stamp<'_>,
 ) -> Result<Option<Head>, Problem> {
     let Some(head) = head else {
@@ -77,13 +86,27 @@ pub(super) fn put(
     if head.spec == *spec {
         return Ok(None);
     }
-    if head.spec.pool != spec.pool && instances > 0 {
-        let (key, pool) = (head.key(), &head.spec.pool);
+    if head.spec.pool != spec.pool {
+        may_leave(head, left)?;
+    }
+    Ok(Some(revised(head, spec, stamp)))
+}
+
+/// Whether it may go to another pool: its scheduler would not hear of it any more.
+fn may_leave(head: &Head, Left { instances, rests }: Left) -> Result<(), Problem> {
+    let (key, pool) = (head.key(), &head.spec.pool);
+    if instances > 0 {
         return Err(conflict(format!(
             "`{key}` has {instances} instances in pool `{pool}`: stop it before it changes the pool"
         )));
     }
-    Ok(Some(revised(head, spec, stamp)))
+    if !rests {
+        return Err(conflict(format!(
+            "the scheduler of pool `{pool}` may still place `{key}`: stop it, and change the pool \
+             once that is confirmed"
+        )));
+    }
+    Ok(())
 }
 
 pub(super) fn delete(head: &Head, purge: bool, stamp: &Stamp<'_>) -> Option<Head> {
@@ -142,6 +165,8 @@ mod tests {
     use super::*;
     use ostler_core::workload::from_toml;
 
+    const TWO: Left = Left { instances: 2, rests: false };
+    const GONE: Left = Left { instances: 0, rests: true };
     const STAMP: Stamp<'static> = Stamp { at: Timestamp::from_millis(5), op_id: "op" };
 
     fn workload(more: &str) -> Workload {
@@ -150,24 +175,24 @@ mod tests {
     }
 
     fn head(more: &str) -> Head {
-        put(None, &workload(more), 0, &STAMP).expect("it is new").expect("it is written")
+        put(None, &workload(more), GONE, &STAMP).expect("it is new").expect("it is written")
     }
 
     #[test]
     fn the_same_text_again_is_no_new_version() {
-        assert_eq!(put(Some(&head("count = 2")), &workload("count = 2"), 2, &STAMP), Ok(None));
+        assert_eq!(put(Some(&head("count = 2")), &workload("count = 2"), TWO, &STAMP), Ok(None));
     }
 
     #[test]
     fn a_change_that_needs_no_new_instance_keeps_the_old_ones_up_to_date() {
-        let next = put(Some(&head("")), &workload("priority = 60"), 1, &STAMP);
+        let next = put(Some(&head("")), &workload("priority = 60"), TWO, &STAMP);
         let next = next.expect("allowed").expect("changed");
         assert_eq!((next.version, next.compatible_since), (Version(2), Version(1)));
     }
 
     #[test]
     fn a_change_of_what_runs_needs_new_instances() {
-        let next = put(Some(&head("")), &workload("[resources]\ncpu = 200"), 1, &STAMP);
+        let next = put(Some(&head("")), &workload("[resources]\ncpu = 200"), TWO, &STAMP);
         let next = next.expect("allowed").expect("changed");
         assert_eq!((next.version, next.compatible_since), (Version(2), Version(2)));
         assert_ne!(next.spec_hash, head("").spec_hash);
@@ -176,14 +201,21 @@ mod tests {
     #[test]
     fn the_pool_changes_only_without_instances() {
         let (old, new) = (head(""), workload("pool = \"edge\""));
-        assert!(put(Some(&old), &new, 1, &STAMP).is_err());
-        assert!(put(Some(&old), &new, 0, &STAMP).is_ok());
+        assert!(put(Some(&old), &new, TWO, &STAMP).is_err());
+        assert!(put(Some(&old), &new, GONE, &STAMP).is_ok());
+    }
+
+    #[test]
+    fn a_pool_that_lags_could_place_what_had_gone_to_another_and_been_forgotten() {
+        let unconfirmed = Left { instances: 0, rests: false };
+        let moved = put(Some(&head("")), &workload("pool = \"edge\""), unconfirmed, &STAMP);
+        assert!(moved.is_err_and(|problem| problem.detail.contains("confirmed")));
     }
 
     #[test]
     fn what_is_being_deleted_takes_no_change_but_deletion() {
         let gone = delete(&head(""), false, &STAMP).expect("deleted");
-        assert!(put(Some(&gone), &workload("count = 9"), 0, &STAMP).is_err());
+        assert!(put(Some(&gone), &workload("count = 9"), GONE, &STAMP).is_err());
         assert!(scale(&gone, 3, &STAMP).is_err());
         assert_eq!(delete(&gone, false, &STAMP), None);
         assert!(delete(&gone, true, &STAMP).is_some_and(|head| head.purge));

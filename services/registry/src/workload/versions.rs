@@ -48,7 +48,8 @@ impl App {
     pub(super) async fn keep_spec(&self, workload: &Workload) -> Result<(), Problem> {
         let spec = workload.spec();
         let key = SpecKey(desired::hash(&spec));
-        if self.bus.get_direct(&key).await.map_err(unread)?.is_some() {
+        let kept = self.bus.get_direct(&key).await.map_err(unread)?;
+        if kept.is_some_and(|kept| self.is_fresh(kept.at)) {
             return Ok(());
         }
         self.bus.put(&key, &spec).await.map(drop).map_err(unwritten)

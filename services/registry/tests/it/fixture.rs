@@ -117,6 +117,27 @@ impl Fleet {
         self.bus.put(&ReportKey(node_name(node)), report).await.expect("it is written");
     }
 
+    /// A hello with these facts as an executor signs it, for the nonce that it is given.
+    pub async fn hello(&self, node: &str, key: &KeyPair, facts: &Facts) -> pb::Hello {
+        let challenge = pb::Challenge { node: node.to_owned() };
+        let nonce = self.call(challenge).await.expect("it answers").nonce;
+        let text = format!("hello\n{node}\n{}\n{nonce}", facts.hardware);
+        pb::Hello {
+            node: node.to_owned(),
+            key: key.public_key(),
+            signed_at_ms: clock::wall_ms(),
+            signature: key.sign(text.as_bytes()).expect("a key pair signs"),
+            facts_json: serde_json::to_string(facts).expect("facts are JSON"),
+            pool: String::new(),
+            nonce,
+        }
+    }
+
+    /// Says hello with the usual facts.
+    pub async fn join(&self, node: &str, key: &KeyPair) -> Result<pb::HelloReply, Problem> {
+        self.call(self.hello(node, key, &facts()).await).await
+    }
+
     /// Plays executor: one beat.
     pub async fn beat(&self, node: &str, epoch: u64) {
         self.beat_through("", node, epoch).await;
@@ -180,22 +201,11 @@ pub fn facts() -> Facts {
     }
 }
 
-/// A hello as an executor signs it.
-pub fn hello(node: &str, key: &KeyPair, facts: &Facts, signed_at_ms: u64) -> pb::Hello {
-    let text = format!("hello\n{node}\n{}\n{signed_at_ms}", facts.hardware);
-    pb::Hello {
-        node: node.to_owned(),
-        key: key.public_key(),
-        signed_at_ms,
-        signature: key.sign(text.as_bytes()).expect("a key pair signs"),
-        facts_json: serde_json::to_string(facts).expect("facts are JSON"),
-        pool: String::new(),
-    }
-}
-
-/// The same, signed now.
-pub fn hello_now(node: &str, key: &KeyPair) -> pb::Hello {
-    hello(node, key, &facts(), clock::wall_ms())
+/// A goodbye as an executor signs it.
+pub fn leave(node: &str, key: &KeyPair, epoch: u64, empty: bool) -> pb::Leave {
+    let text = format!("leave\n{node}\n{epoch}\n{empty}");
+    let signature = key.sign(text.as_bytes()).expect("a key pair signs");
+    pb::Leave { node: node.to_owned(), epoch, empty, signature }
 }
 
 /// A manifest with so many instances of a workload, the first with this id.

@@ -8,7 +8,7 @@ use ostler_schemas::pb;
 use ostler_schemas::problem::Code;
 use ostler_testkit::eventually;
 
-use crate::fixture::{Fleet, hello_now, manifest, manifest_key, report, running};
+use crate::fixture::{Fleet, manifest, manifest_key, report, running};
 
 const WEB: &str = "name = \"web\"\ndriver = \"sim\"\ncount = 3\n[labels]\ntier = \"front\"";
 /// High bits, so that ids differ in their first characters.
@@ -22,7 +22,7 @@ async fn three_running() -> Fleet {
     let fleet = Fleet::start().await;
     fleet.put(WEB).await.expect("created");
     let key = nkeys::KeyPair::new_user();
-    fleet.call(hello_now("n1", &key)).await.expect("admitted");
+    fleet.join("n1", &key).await.expect("admitted");
     // The report may be seen before the manifest that it is about.
     fleet.report("n1", &report((0..3).map(|index| running(FIRST + index)).collect())).await;
     fleet.place(&manifest_key("n1"), &manifest("web", FIRST, 3)).await;
@@ -96,6 +96,7 @@ async fn an_order_about_an_instance_is_a_command_that_can_be_followed() {
         id: sent.id.clone(),
         verdict: Verdict::Done,
         reason: String::new(),
+        generation: None,
         at: Timestamp::from_millis(1),
     };
     fleet.place(&OutcomesKey(PoolName::default()), &Outcomes(vec![outcome])).await;

@@ -8,7 +8,7 @@ use ostler_schemas::pb;
 use ostler_service::clock;
 use ostler_testkit::{eventually, eventually_within};
 
-use crate::fixture::{Fleet, hello_now};
+use crate::fixture::Fleet;
 
 const BEAT: Duration = Duration::from_millis(200);
 
@@ -35,7 +35,7 @@ async fn is(fleet: &Fleet, node: &str, liveness: &str) -> bool {
 async fn three_nodes() -> Fleet {
     let fleet = Fleet::start().await;
     for node in ["n1", "n2", "n3"] {
-        fleet.call(hello_now(node, &KeyPair::new_user())).await.expect("admitted");
+        fleet.join(node, &KeyPair::new_user()).await.expect("admitted");
     }
     fleet
 }
@@ -108,7 +108,7 @@ async fn a_restarted_nats_server_loses_no_node() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_goes_on_with_the_silences_it_has_heard() {
     let fleet = Fleet::start().await;
-    fleet.call(hello_now("n1", &KeyPair::new_user())).await.expect("admitted");
+    fleet.join("n1", &KeyPair::new_user()).await.expect("admitted");
     let mut config = fleet.config();
     config.database = config.database.replace("registry.db", "second.db");
     let standby = fleet.registry_with(config).await;
@@ -124,7 +124,7 @@ async fn a_standby_goes_on_with_the_silences_it_has_heard() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_of_one_nats_server_that_fall_silent_together_are_given_longer() {
     let fleet = three_nodes().await;
-    fleet.call(hello_now("n4", &KeyPair::new_user())).await.expect("admitted");
+    fleet.join("n4", &KeyPair::new_user()).await.expect("admitted");
     for node in ["n1", "n2", "n3"] {
         fleet.beat_through("a", node, 1).await;
     }

@@ -3,17 +3,18 @@
 use nkeys::KeyPair;
 use ostler_core::node::Facts;
 use ostler_core::resources::Resources;
+use ostler_registry::Config as RegistryConfig;
 use ostler_schemas::pb;
 use ostler_schemas::problem::Code;
 use ostler_service::clock;
 use ostler_testkit::eventually;
 
-use crate::fixture::{Fleet, facts, hello, hello_now, manifest, manifest_key};
+use crate::fixture::{Fleet, facts, leave, manifest, manifest_key};
 
 async fn fleet_of_one() -> (Fleet, KeyPair) {
     let fleet = Fleet::start().await;
     let key = KeyPair::new_user();
-    let reply = fleet.call(hello_now("n1", &key)).await.expect("admitted");
+    let reply = fleet.join("n1", &key).await.expect("admitted");
     assert_eq!((reply.epoch, reply.pool.as_str()), (1, "default"));
     (fleet, key)
 }
@@ -40,40 +41,79 @@ async fn a_node_joins_and_is_shown() {
 async fn a_name_is_taken_over_only_by_its_own_key_on_its_own_machine() {
     let (fleet, key) = fleet_of_one().await;
     let stranger = KeyPair::new_user();
-    let problem = fleet.call(hello_now("n1", &stranger)).await.expect_err("it is taken");
+    let problem = fleet.join("n1", &stranger).await.expect_err("it is taken");
     assert_eq!(problem.code, Code::Conflict);
     assert!(problem.detail.contains("another key"), "{}", problem.detail);
     let elsewhere = Facts { hardware: "machine-2".to_owned(), ..facts() };
-    let copy = hello("n1", &key, &elsewhere, clock::wall_ms());
+    let copy = fleet.hello("n1", &key, &elsewhere).await;
     assert_eq!(fleet.refused(copy).await, Code::Conflict);
-    eventually("its own successor is the next epoch", || async {
-        fleet.call(hello_now("n1", &key)).await.is_ok_and(|reply| reply.epoch == 2)
-    })
-    .await;
-    let old = pb::Leave { node: "n1".to_owned(), epoch: 1, empty: true };
-    assert_eq!(fleet.refused(old).await, Code::Conflict);
-    let leave = pb::Leave { node: "n1".to_owned(), epoch: 2, empty: true };
-    fleet.call(leave).await.expect("it may leave");
+    let reply = fleet.join("n1", &key).await.expect("its own successor is admitted");
+    assert_eq!(reply.epoch, 2);
+    assert_eq!(fleet.refused(leave("n1", &key, 1, true)).await, Code::Conflict);
+    fleet.call(leave("n1", &key, 2, true)).await.expect("it may leave");
     assert_eq!(fleet.node("n1").await.liveness, "left");
-    let reply = fleet.call(hello_now("n1", &stranger)).await.expect("the name is free");
+    let reply = fleet.join("n1", &stranger).await.expect("the name is free");
     assert_eq!(reply.epoch, 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hello_that_is_forged_late_or_replayed_is_refused() {
+async fn a_goodbye_was_taken_from_anybody_and_is_now_only_from_the_node_itself() {
     let (fleet, key) = fleet_of_one().await;
-    let forged = pb::Hello { key: KeyPair::new_user().public_key(), ..hello_now("n2", &key) };
+    let neighbour = KeyPair::new_user();
+    fleet.join("n2", &neighbour).await.expect("admitted");
+    let unsigned = pb::Leave { signature: Vec::new(), ..leave("n1", &key, 1, true) };
+    let altered = pb::Leave { empty: true, ..leave("n1", &key, 1, false) };
+    for forged in [unsigned, altered, leave("n1", &neighbour, 1, true)] {
+        assert_eq!(fleet.refused(forged).await, Code::Forbidden);
+    }
+    assert_eq!(fleet.node("n1").await.liveness, "online");
+    fleet.call(leave("n1", &key, 1, false)).await.expect("its own is taken");
+    assert_eq!(fleet.node("n1").await.liveness, "left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hello_that_is_forged_or_replayed_is_refused() {
+    let (fleet, key) = fleet_of_one().await;
+    let good = fleet.hello("n2", &key, &facts()).await;
+    let forged = pb::Hello { key: KeyPair::new_user().public_key(), ..good.clone() };
     assert_eq!(fleet.refused(forged).await, Code::Forbidden);
-    let renamed = pb::Hello { node: "n3".to_owned(), ..hello_now("n2", &key) };
+    let renamed = pb::Hello { node: "n3".to_owned(), ..good.clone() };
     assert_eq!(fleet.refused(renamed).await, Code::Forbidden);
-    let late = hello("n2", &key, &facts(), clock::wall_ms() - 61_000);
-    let problem = fleet.call(late).await.expect_err("it is late");
-    assert!(problem.detail.contains("clock"), "{}", problem.detail);
-    let signed = hello("n2", &key, &facts(), clock::wall_ms());
-    fleet.call(signed.clone()).await.expect("admitted");
-    let problem = fleet.call(signed).await.expect_err("it is a replay");
-    assert!(problem.detail.contains("replay"), "{}", problem.detail);
+    fleet.call(good.clone()).await.expect("admitted");
+    assert_eq!(fleet.refused(good.clone()).await, Code::RevisionMismatch);
     assert_eq!(fleet.node("n2").await.epoch, 1);
+    let remove = pb::NodeRemove { name: "n2".to_owned(), force: false };
+    fleet.call(remove).await.expect("it is empty");
+    assert_eq!(fleet.refused(good).await, Code::RevisionMismatch, "nor does it come back so");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_clock_jumped_by_an_hour_could_not_join_any_more() {
+    let (fleet, key) = fleet_of_one().await;
+    let now = clock::wall_ms();
+    for (epoch, clock) in [(2, now + 3_600_000), (3, now - 3_600_000), (4, 0), (5, now)] {
+        let hello = fleet.hello("n1", &key, &facts()).await;
+        let reply = fleet.call(pb::Hello { signed_at_ms: clock, ..hello }).await;
+        assert_eq!(reply.expect("admitted").epoch, epoch);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nonce_of_one_registry_is_good_at_the_others_and_for_one_hello_only() {
+    let (fleet, key) = fleet_of_one().await;
+    let other = RegistryConfig { replica: "other".to_owned(), ..fleet.config() };
+    let database = format!("sqlite:{}", fleet.folder.path().join("other.db").display());
+    let second = fleet.registry_with(RegistryConfig { database, ..other }).await;
+    let (first, again) =
+        (fleet.hello("n1", &key, &facts()).await, fleet.hello("n1", &key, &facts()).await);
+    // Whoever answers which of these: one of the two is admitted, for both it is one nonce.
+    let (one, two) = tokio::join!(fleet.call(first), fleet.call(again));
+    assert_eq!([one.is_ok(), two.is_ok()].iter().filter(|admitted| **admitted).count(), 1);
+    for epoch in 3..10 {
+        let reply = fleet.join("n1", &key).await.expect("admitted, by whichever replica");
+        assert_eq!(reply.epoch, epoch);
+    }
+    second.finish().await.expect("it stops cleanly");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,13 +129,14 @@ async fn facts_that_cannot_be_are_refused_by_name() {
         (backwards, "facts.ports"),
         (crowded, "facts.max_instances"),
     ] {
-        let hello = hello("n2", &key, &wrong, clock::wall_ms());
+        let hello = fleet.hello("n2", &key, &wrong).await;
         let problem = fleet.call(hello).await.expect_err("it cannot be");
         assert_eq!(problem.field.as_deref(), Some(field));
     }
-    let huge = pb::Hello { facts_json: "[".repeat(100_000), ..hello_now("n2", &key) };
+    let huge =
+        pb::Hello { facts_json: "[".repeat(100_000), ..fleet.hello("n2", &key, &facts()).await };
     assert_eq!(fleet.refused(huge).await, Code::Invalid);
-    let nowhere = pb::Hello { pool: "moon".to_owned(), ..hello_now("n2", &key) };
+    let nowhere = pb::Hello { pool: "moon".to_owned(), ..fleet.hello("n2", &key, &facts()).await };
     assert_eq!(fleet.refused(nowhere).await, Code::Invalid);
 }
 
@@ -112,7 +153,7 @@ async fn what_operators_set_outlives_the_executor() {
     fleet.call(patch).await.expect("patched");
     fleet.call(pb::NodeMaintenance { name: "n1".to_owned() }).await.expect("it is kept empty");
     eventually("it joins again", || async {
-        fleet.call(hello_now("n1", &key)).await.is_ok_and(|reply| reply.epoch == 2)
+        fleet.join("n1", &key).await.is_ok_and(|reply| reply.epoch == 2)
     })
     .await;
     let node = fleet.node("n1").await;
@@ -167,7 +208,7 @@ async fn a_node_with_instances_is_removed_only_by_force_and_once_it_is_empty() {
         found.is_err_and(|problem| problem.code == Code::NotFound)
     })
     .await;
-    let reply = fleet.call(hello_now("n1", &key)).await.expect("the name is free");
+    let reply = fleet.join("n1", &key).await.expect("the name is free");
     assert_eq!(reply.epoch, 1);
     fleet.call(remove).await.expect("an empty node goes at once");
     assert_eq!(fleet.refused(pb::NodeGet { name: "n1".to_owned() }).await, Code::NotFound);

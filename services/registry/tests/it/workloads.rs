@@ -1,8 +1,10 @@
 //! Workloads: put, change, delete, and everything that is refused.
 
-use ostler_core::id::{PoolName, WorkloadKey};
+use ostler_core::id::{PoolName, Term, WorkloadKey};
 use ostler_core::reconcile::Progress;
-use ostler_schemas::bucket::{ProgressKey, SpecKey};
+use ostler_core::time::{Span, Timestamp};
+use ostler_registry::Config as RegistryConfig;
+use ostler_schemas::bucket::{HeadKey, ProgressKey, SpecKey, TermKey, TermRecord};
 use ostler_schemas::pb;
 use ostler_schemas::problem::Code;
 use ostler_testkit::eventually;
@@ -200,4 +202,82 @@ async fn lists_are_paged_in_order_without_gaps() {
         }
     }
     assert_eq!(names, ["w0", "w1", "w2", "w3", "w4", "w5", "w6"]);
+}
+
+fn term(holder: &str) -> TermRecord {
+    let since = Timestamp::from_millis(1);
+    TermRecord { incarnation: 1, term: Term(1), holder: holder.to_owned(), since }
+}
+
+async fn gone(fleet: &Fleet, name: &str) -> bool {
+    let get = pb::WorkloadGet { namespace: String::new(), name: name.to_owned() };
+    fleet.call(get).await.is_err_and(|problem| problem.code == Code::NotFound)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_workload_was_forgotten_while_a_lagging_scheduler_could_still_place_it() {
+    let fleet = Fleet::start().await;
+    fleet.place(&TermKey(PoolName::default()), &term("lagging")).await;
+    for name in ["web", "other"] {
+        fleet.put(&WEB.replace("web", name)).await.expect("created");
+        let delete = pb::WorkloadDelete { name: name.to_owned(), ..Default::default() };
+        fleet.call(delete).await.expect("deleted");
+    }
+    let confirm = async |name: &str, op_id: Option<String>| {
+        let workload: WorkloadKey = format!("default/{name}").parse().expect("a key");
+        let head = fleet.bus.get(&HeadKey(workload.clone())).await.expect("it answers");
+        let at_rest = op_id.unwrap_or(head.expect("it is there").value.op_id);
+        let key = ProgressKey { pool: PoolName::default(), workload };
+        fleet.place(&key, &Progress { at_rest, ..Progress::default() }).await;
+    };
+    confirm("web", Some("an older head".to_owned())).await;
+    confirm("other", None).await;
+    eventually("the one that is confirmed is forgotten", || gone(&fleet, "other")).await;
+    assert!(!gone(&fleet, "web").await, "what was confirmed of an older head says nothing");
+    confirm("web", None).await;
+    eventually("the other too", || gone(&fleet, "web")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_replica_acknowledged_was_unknown_to_the_next() {
+    let fleet = Fleet::start().await;
+    let database = format!("sqlite:{}", fleet.folder.path().join("other.db").display());
+    let other = RegistryConfig { database, ..RegistryConfig::default() };
+    let second = fleet.registry_with(other).await;
+    for number in 0..60 {
+        let name = format!("w{number}");
+        fleet.put(&WEB.replace("web", &name)).await.expect("created");
+        let list = pb::WorkloadList { limit: 1_000, ..Default::default() };
+        let items = fleet.call(list).await.expect("it answers").items;
+        assert!(items.iter().any(|item| item.name == name), "`{name}` is not listed");
+        let promote = pb::WorkloadPromote { name, ..Default::default() };
+        let sent = fleet.call(promote).await.expect("it is ordered");
+        let again = fleet.call(pb::CommandGet { id: sent.id.clone() }).await;
+        assert_eq!(again.expect("any replica knows it").id, sent.id);
+    }
+    second.finish().await.expect("it stops cleanly");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn specifications_were_kept_for_ever_and_go_once_nothing_names_them() {
+    let fleet = Fleet::start().await;
+    let grace = Span::from_millis(1_000);
+    fleet.replace(RegistryConfig { specs_kept_for: grace, ..fleet.config() }).await;
+    let mut hashes = Vec::new();
+    for cpu in [100, 200, 300] {
+        fleet.put(&format!("{WEB}\n[resources]\ncpu = {cpu}")).await.expect("written");
+        let head = fleet.bus.get(&HeadKey(web())).await.expect("it answers").expect("it is there");
+        hashes.push(head.value.spec_hash);
+        if cpu == 200 {
+            let mut placed = manifest("web", 1, 1);
+            placed.groups[0].spec = head.value.spec_hash;
+            fleet.place(&manifest_key("n1"), &placed).await;
+        }
+    }
+    let there = async |hash| fleet.bus.get(&SpecKey(hash)).await.expect("it answers").is_some();
+    eventually("what nothing names is gone", async || !there(hashes[0]).await).await;
+    assert!(there(hashes[1]).await, "a manifest names it");
+    assert!(there(hashes[2]).await, "the head names it");
+    fleet.put(&format!("{WEB}\n[resources]\ncpu = 100")).await.expect("written");
+    assert!(there(hashes[0]).await, "it is written again before it is named again");
 }

@@ -7,7 +7,7 @@ use ostler_core::head::Head;
 use ostler_core::id::{
     Epoch, Generation, InstanceId, NodeName, PoolName, Revision, SpecHash, Term, Version,
 };
-use ostler_core::instance::Manifest;
+use ostler_core::instance::{Desired, Manifest};
 use ostler_core::node::{Admin, Facts, Kept, Liveness, Node};
 use ostler_core::resources::{Bytes, Resources};
 use ostler_core::time::Timestamp;
@@ -17,6 +17,7 @@ use ostler_schemas::bucket::{
 };
 use ostler_service::Program;
 use ostler_testkit::{NatsServer, eventually};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 /// A provisioned bus with nodes and no services.
 pub struct Desk {
@@ -49,6 +50,51 @@ impl Desk {
         desk
     }
 
+    /// Another pool, with this many nodes.
+    pub async fn also(&mut self, other: &PoolName, nodes: u32) {
+        self.bus.provision(&[pool(), other.clone()]).await.expect("there is room");
+        for number in 0..nodes {
+            let name = format!("{other}-{number:03}").parse().expect("a name");
+            let node = Node { name, pool: other.clone(), ..node(number) };
+            self.bus.put(&NodeKey(node.name.clone()), &node).await.expect("written");
+        }
+    }
+
+    /// Who leads a pool.
+    pub async fn leader_of(&self, pool: &PoolName) -> String {
+        let entry = self.bus.get(&TermKey(pool.clone())).await.expect("NATS answers");
+        entry.map(|entry| entry.value.holder).unwrap_or_default()
+    }
+
+    /// The slots of a workload in this pool's manifests, sorted; the nodes are those of `also`.
+    pub async fn slots_in(&self, pool: &PoolName, name: &str, nodes: u32) -> Vec<u32> {
+        let mut slots = Vec::new();
+        for number in 0..nodes {
+            let node = format!("{pool}-{number:03}").parse().expect("a name");
+            let key = ManifestKey { pool: pool.clone(), node };
+            let entry = self.bus.get(&key).await.expect("NATS answers");
+            let groups = entry.into_iter().flat_map(|entry| entry.value.groups);
+            let ours = groups.filter(|group| group.key.name.to_string() == name);
+            slots.extend(ours.flat_map(|group| group.entries).map(|entry| entry.slot.0));
+        }
+        slots.sort_unstable();
+        slots
+    }
+
+    /// The most that the server takes in one message of the pool's placements.
+    pub async fn limit_placements(&self, bytes: i64) {
+        let name = format!("KV_placements-{}", pool());
+        let address = self.url().trim_start_matches("nats://").to_owned();
+        let mut raw = tokio::net::TcpStream::connect(address).await.expect("it listens");
+        let info = format!("$JS.API.STREAM.INFO.{name}");
+        let answer = ask(&mut raw, &info, "").await;
+        let mut config = answer["config"].clone();
+        config["max_msg_size"] = bytes.into();
+        let update = format!("$JS.API.STREAM.UPDATE.{name}");
+        let answer = ask(&mut raw, &update, &config.to_string()).await;
+        assert_eq!(answer["config"]["max_msg_size"], bytes, "{answer}");
+    }
+
     /// Where NATS is.
     pub fn url(&self) -> String {
         self.nats.url()
@@ -61,8 +107,13 @@ impl Desk {
 
     /// Writes the first version of a workload.
     pub async fn put(&self, name: &str, count: u32) {
+        self.put_in(&pool(), name, count).await;
+    }
+
+    /// The same in another pool.
+    pub async fn put_in(&self, pool: &PoolName, name: &str, count: u32) {
         let text = format!(
-            r#"{{"name": "{name}", "driver": "sim", "count": {count},
+            r#"{{"name": "{name}", "driver": "sim", "count": {count}, "pool": "{pool}",
                 "resources": {{"cpu": 10, "memory": "8MiB"}}}}"#
         );
         let spec = workload::from_json(&text).expect("a workload");
@@ -120,6 +171,13 @@ impl Desk {
             placed.extend(entries.map(|entry| (entry.slot.0, entry.id, node.clone())));
         }
         placed
+    }
+
+    /// How many instances of a workload are ordered to run.
+    pub async fn ordered_to_run(&self, name: &str) -> usize {
+        let groups = self.manifests().await.into_iter().flat_map(|manifest| manifest.groups);
+        let ours = groups.filter(|group| group.key.name.to_string() == name);
+        ours.flat_map(|group| group.entries).filter(|one| one.desired == Desired::Run).count()
     }
 
     /// Waits until so many instances are placed.
@@ -197,5 +255,23 @@ fn node(number: u32) -> Node {
         left_empty: false,
         kept: Kept::default(),
         op_id: String::new(),
+    }
+}
+
+/// One request by hand, as no program of ours could send it.
+async fn ask(raw: &mut tokio::net::TcpStream, subject: &str, body: &str) -> serde_json::Value {
+    let hello = "CONNECT {\"verbose\":false}\r\nSUB _INBOX.desk 1\r\n";
+    let request = format!("{hello}PUB {subject} _INBOX.desk {}\r\n{body}\r\n", body.len());
+    raw.write_all(request.as_bytes()).await.expect("it is connected");
+    let mut lines = BufReader::new(raw);
+    loop {
+        let mut line = String::new();
+        lines.read_line(&mut line).await.expect("it is connected");
+        if let Some(length) = line.strip_prefix("MSG ").and_then(|rest| rest.split(' ').next_back())
+        {
+            let mut body = vec![0; length.trim().parse().expect("a length")];
+            lines.read_exact(&mut body).await.expect("it comes");
+            return serde_json::from_slice(&body).expect("JSON");
+        }
     }
 }

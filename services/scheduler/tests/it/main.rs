@@ -2,6 +2,7 @@
 //! placed twice.
 
 mod desk;
+mod pools;
 mod replica;
 
 use ostler_core::id::Term;

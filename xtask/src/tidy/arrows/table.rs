@@ -41,11 +41,8 @@ const REACH: [(&str, Reach); 13] = [
 const TESTS_MAY_RUN: [&str; 2] = ["ostler-testkit", "ostler-registry"];
 
 /// Outside things, and the crates that are their doors.
-const DOORS: [(&str, &[&str]); 3] = [
-    ("async-nats", &["ostler-bus"]),
-    ("sqlx", &["ostler-registry", "ostler-executor"]),
-    ("sysinfo", &["ostler-executor"]),
-];
+const DOORS: [(&str, &[&str]); 2] =
+    [("async-nats", &["ostler-bus"]), ("sqlx", &["ostler-registry", "ostler-executor"])];
 
 /// Why `from` may not depend on `to`, if it may not.
 pub fn refusal(from: &str, to: &str, kind: Kind) -> Option<String> {
