@@ -1,16 +1,16 @@
 //! What tests stand on: a private nats-server (or three) or PostgreSQL per test, and `eventually`, the only
 //! place that may wait.
 
-pub mod docker;
 pub mod disk;
+pub mod docker;
 pub mod eventually;
 pub mod nats;
 pub mod ports;
 pub mod postgres;
 pub mod proxy;
 
-pub use docker::Dockerd;
 pub use disk::SmallDisk;
+pub use docker::Dockerd;
 pub use eventually::{eventually, eventually_within};
 pub use nats::{NatsCluster, NatsServer};
 pub use ports::Ports;
