@@ -54,13 +54,13 @@ impl SmallDisk {
     }
 
     /// Where we see it.
-    fn from_outside(&self) -> PathBuf {
+    fn seen_outside(&self) -> PathBuf {
         let inside = self.path().strip_prefix("/").expect("temporary folders are absolute");
         PathBuf::from(format!("/proc/{}/root", self.holder.id())).join(inside)
     }
 
     fn filler(&self) -> PathBuf {
-        self.from_outside().join("filler")
+        self.seen_outside().join("filler")
     }
 
     /// Leaves no byte free.
@@ -95,10 +95,10 @@ mod tests {
     #[test]
     fn it_is_full_until_it_is_freed() {
         let disk = SmallDisk::new(1);
-        let file = disk.from_outside().join("other");
+        let file = disk.seen_outside().join("other");
         std::fs::write(&file, [1; 4096]).expect("there is room");
         disk.fill();
-        let more = std::fs::write(disk.from_outside().join("more"), [1; 4096]);
+        let more = std::fs::write(disk.seen_outside().join("more"), [1; 4096]);
         assert!(more.is_err_and(|error| error.kind() == ErrorKind::StorageFull));
         disk.free();
         std::fs::write(file, [1; 8192]).expect("there is room again");
