@@ -65,13 +65,13 @@ impl App {
             let long = clock::since(since) >= Duration::from(grace);
             let past = long && now.since(spec.at) >= grace;
             if past && self.lead.holds() {
-                self.collect(&spec).await;
+                self.collect_spec(&spec).await;
             }
         }
         Ok(())
     }
 
-    async fn collect(&self, spec: &Kept) {
+    async fn collect_spec(&self, spec: &Kept) {
         let hash = &spec.hash;
         match self.bus.delete(&SpecKey(spec.hash), spec.revision).await {
             Ok(()) => info!("specification {hash} is named by nothing and was collected"),
