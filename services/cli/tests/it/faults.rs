@@ -1,5 +1,10 @@
 //! Whatever is killed, what should run runs, and nothing runs twice.
 
+mod checker;
+mod rig;
+mod servers;
+mod wires;
+
 use std::time::Duration;
 
 use ostler_testkit::{eventually, eventually_within};

@@ -1,0 +1,154 @@
+//! What must hold after every fault: exactly the wanted instances, none twice, every acknowledged
+//! write is there, every event once in history.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ostler_bus::Caller;
+use ostler_core::id::{InstanceId, NodeName, PoolName, Revision};
+use ostler_core::instance::{Desired, Observed};
+use ostler_schemas::bucket::{HeadKey, ManifestKey, ReportKey};
+use ostler_schemas::pb;
+use ostler_testkit::eventually_within;
+
+use super::rig::{Acked, Rig};
+
+/// How long a fleet may take to be as it should once nothing is broken any more.
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Waits until everything is as it was asked for, and fails where something never can be.
+pub async fn check(rig: &Rig) {
+    let wrong = std::sync::Mutex::new(String::new());
+    let settled = eventually_within(SETTLED_WITHIN, "the fleet is as it was asked for", || async {
+        let found = Fleet::read(rig).await.and_then(|fleet| fleet.compare(&rig.acked));
+        *wrong.lock().expect("unbroken") = found.clone().err().unwrap_or_default();
+        found.is_ok()
+    });
+    let outcome = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(settled)).await;
+    if let Err(panic) = outcome {
+        eprintln!("{}", wrong.lock().expect("unbroken"));
+        std::panic::resume_unwind(panic);
+    }
+    heads_are_as_acknowledged(rig).await;
+    history_has_every_event_once(rig).await;
+}
+
+/// What manifests order and reports say.
+#[derive(Debug, Default)]
+struct Fleet {
+    /// Ordered to run: workload, slot, instance, node.
+    ordered: Vec<(String, u32, InstanceId, NodeName)>,
+    /// Said to run.
+    running: Vec<(InstanceId, NodeName)>,
+}
+
+impl Fleet {
+    async fn read(rig: &Rig) -> Result<Self, String> {
+        let mut fleet = Self::default();
+        for node in rig.nodes() {
+            let key = ManifestKey { pool: PoolName::default(), node: node.clone() };
+            let manifest = rig.bus.get(&key).await.map_err(|error| error.to_string())?;
+            for group in manifest.into_iter().flat_map(|entry| entry.value.groups) {
+                let ordered = group.entries.iter().filter(|one| one.desired == Desired::Run);
+                let name = group.key.name.to_string();
+                fleet
+                    .ordered
+                    .extend(ordered.map(|one| (name.clone(), one.slot.0, one.id, node.clone())));
+            }
+            let report = rig.bus.get(&ReportKey(node.clone())).await;
+            let report = report.map_err(|error| error.to_string())?;
+            let statuses = report.into_iter().flat_map(|entry| entry.value.statuses);
+            let running = statuses.filter(|one| one.observed == Observed::Running);
+            fleet.running.extend(running.map(|one| (one.id, node.clone())));
+        }
+        fleet.running.sort();
+        Ok(fleet)
+    }
+
+    fn compare(&self, acked: &[Acked]) -> Result<(), String> {
+        let wanted: BTreeMap<&str, u32> =
+            acked.iter().map(|one| (one.name.as_str(), one.count)).collect();
+        for (name, count) in &wanted {
+            let mut slots: Vec<u32> =
+                self.ordered.iter().filter(|one| one.0 == *name).map(|one| one.1).collect();
+            slots.sort_unstable();
+            if slots != (0..*count).collect::<Vec<_>>() {
+                return Err(format!("`{name}` should have {count} slots, has {slots:?}"));
+            }
+        }
+        let others = self.ordered.iter().find(|one| !wanted.contains_key(one.0.as_str()));
+        if let Some((name, ..)) = others {
+            return Err(format!("nobody was told that `{name}` is wanted"));
+        }
+        let mut ordered: Vec<(InstanceId, NodeName)> =
+            self.ordered.iter().map(|one| (one.2, one.3.clone())).collect();
+        ordered.sort();
+        if ordered != self.running {
+            let (ordered, running) = (ordered.len(), self.running.len());
+            return Err(format!("{ordered} are ordered, and not just these {running} run"));
+        }
+        Ok(())
+    }
+}
+
+async fn heads_are_as_acknowledged(rig: &Rig) {
+    let last: BTreeMap<&str, &Acked> =
+        rig.acked.iter().map(|acked| (acked.name.as_str(), acked)).collect();
+    for (name, acked) in last {
+        let key = format!("default/{name}").parse().expect("a key");
+        let head =
+            rig.bus.get(&HeadKey(key)).await.expect("NATS answers").expect("it is kept").value;
+        assert_eq!((head.version.0, head.spec.count), (acked.version, acked.count), "{name}");
+    }
+}
+
+async fn history_has_every_event_once(rig: &Rig) {
+    let last = rig.bus.last_event().await.expect("NATS answers");
+    let mut stream = BTreeMap::new();
+    let mut reader = rig.bus.events_from(Revision(0));
+    while let Some(entry) = reader.next().await {
+        let event = entry.event.expect("services write events that can be read");
+        assert_eq!(stream.insert(event.id.clone(), entry.sequence), None, "twice: {event:?}");
+        if entry.sequence >= last {
+            break;
+        }
+    }
+    let kept = std::sync::Mutex::new(Vec::new());
+    eventually_within(SETTLED_WITHIN, "history has all events", || async {
+        *kept.lock().expect("unbroken") = events(rig).await;
+        let kept = kept.lock().expect("unbroken");
+        kept.last().is_some_and(|event: &pb::EventView| event.sequence >= last.0)
+    })
+    .await;
+    let kept = kept.into_inner().expect("unbroken");
+    let ids: BTreeSet<&str> = kept.iter().map(|view| of(view).id.as_str()).collect();
+    assert_eq!(ids.len(), kept.len(), "an event is twice in history");
+    let missing = stream.keys().find(|id| !ids.contains(id.as_str()));
+    assert_eq!(missing, None, "an event is not in history");
+    for acked in &rig.acked {
+        let told = kept.iter().map(of).filter(|event| {
+            let kinds = ["workload.created", "workload.updated"];
+            kinds.contains(&event.kind.as_str())
+                && (event.workload.as_str(), event.version) == (&acked.name, acked.version)
+        });
+        assert_eq!(told.count(), 1, "{acked:?} is told once");
+    }
+}
+
+fn of(view: &pb::EventView) -> &pb::Event {
+    view.event.as_ref().expect("a view has its event")
+}
+
+/// All of history; nothing while it cannot be read.
+async fn events(rig: &Rig) -> Vec<pb::EventView> {
+    let mut all: Vec<pb::EventView> = Vec::new();
+    loop {
+        let since = all.last().map_or(0, |view| view.sequence);
+        let page = pb::EventList { since, limit: 1_000, ..Default::default() };
+        match rig.bus.call(&page, &Caller::program("test")).await {
+            Ok(reply) if reply.items.is_empty() => return all,
+            Ok(reply) => all.extend(reply.items),
+            Err(_) => return Vec::new(),
+        }
+    }
+}

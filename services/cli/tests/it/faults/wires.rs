@@ -1,0 +1,183 @@
+//! Wires that lose answers, deliver late, or are cut, in both directions or in one.
+
+use std::time::Duration;
+
+use ostler_bus::Caller;
+use ostler_core::id::PoolName;
+use ostler_schemas::bucket::{HeadKey, TermKey};
+use ostler_schemas::pb;
+use ostler_service::clock;
+use ostler_testkit::{NatsServer, Wire, eventually, eventually_within};
+use tokio::io::AsyncWriteExt as _;
+
+use super::checker::check;
+use super::rig::Rig;
+
+/// Writes of each part that are told apart by a text in them.
+const WRITES: [(&str, &str); 7] = [
+    ("registry", "HPUB $KV.workloads."),
+    ("registry", "HPUB $KV.versions."),
+    ("registry", "HPUB $KV.leases.registry"),
+    ("registry", "HPUB ostler.v1.event."),
+    ("s-1", "Nats-Expected-Last-Sequence"),
+    ("s-1", "HPUB $KV.leases.scheduler-default"),
+    ("node-1", "HPUB $KV.reports."),
+];
+
+async fn whole_and_broken(rig: &mut Rig, round: u32) {
+    rig.put("web", 40 + round * 7).await;
+    rig.put(&format!("more-{round}"), 30).await;
+    check(rig).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_answer_is_lost_is_neither_lost_nor_done_twice() {
+    let nats = NatsServer::start().await;
+    let mut rig = Rig::start(&nats.url(), 1, 3).await;
+    rig.put("web", 20).await;
+    check(&rig).await;
+    for (part, text) in WRITES {
+        rig.wire(part).lose_answer(text);
+    }
+    whole_and_broken(&mut rig, 1).await;
+    for part in ["registry", "s-1", "node-1"] {
+        assert!(rig.wire(part).met() > 0, "nothing of {part} was lost: this test says nothing");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_lost_on_its_way_is_written_again() {
+    let nats = NatsServer::start().await;
+    let mut rig = Rig::start(&nats.url(), 1, 3).await;
+    for (part, text) in WRITES {
+        rig.wire(part).lose(text);
+    }
+    whole_and_broken(&mut rig, 2).await;
+    for part in ["registry", "s-1", "node-1"] {
+        assert!(rig.wire(part).met() > 0, "nothing of {part} was lost: this test says nothing");
+    }
+}
+
+async fn leader(rig: &Rig) -> String {
+    let term = rig.bus.get(&TermKey(PoolName::default())).await.ok().flatten();
+    term.map(|entry| entry.value.holder).unwrap_or_default()
+}
+
+/// The scheduler that leads, and the other.
+async fn leader_and_other(rig: &Rig) -> (String, String) {
+    eventually("somebody leads", || async { !leader(rig).await.is_empty() }).await;
+    let first = leader(rig).await;
+    let other = if first == "s-1" { "s-2" } else { "s-1" };
+    (first, other.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_a_deposed_leader_that_arrives_late_is_refused_whole() {
+    let nats = NatsServer::start().await;
+    let mut rig = Rig::start(&nats.url(), 2, 3).await;
+    let (zombie, other) = leader_and_other(&rig).await;
+    rig.put("web", 10).await;
+    check(&rig).await;
+    // In the middle of a row: some of its batches are in, one is on its way for long.
+    rig.wire(&zombie).hold("Nats-Expected-Last-Sequence", 2);
+    rig.put("web", 900).await;
+    let wire = rig.wire(&zombie).clone();
+    eventually("a batch is held", || async { wire.met() == 1 }).await;
+    eventually("the other leads", || async { leader(&rig).await == other }).await;
+    wire.release();
+    check(&rig).await;
+    rig.put("more", 20).await;
+    check(&rig).await;
+    assert_eq!(leader(&rig).await, other, "the first one stays deposed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_whose_wires_are_cut_both_ways_or_one_way_settle_to_one_copy_of_each() {
+    let nats = NatsServer::start().await;
+    let mut rig = Rig::start(&nats.url(), 1, 10).await;
+    rig.put("web", 60).await;
+    check(&rig).await;
+    for (node, wire) in [("node-1", Wire::Cut), ("node-2", Wire::Deaf), ("node-3", Wire::Mute)] {
+        rig.wire(node).set(wire);
+    }
+    eventually("what was on those that are not heard runs elsewhere", || async {
+        let mut lost = 0;
+        for node in ["node-1", "node-3"] {
+            let view = rig.bus.call(&pb::NodeGet { name: node.to_owned() }, &caller()).await;
+            lost += u32::from(view.is_ok_and(|view| view.liveness == "offline"));
+        }
+        lost == 2
+    })
+    .await;
+    rig.put("web", 80).await;
+    for node in ["node-1", "node-2", "node-3"] {
+        rig.wire(node).set(Wire::Whole);
+    }
+    check(&rig).await;
+}
+
+fn caller() -> Caller {
+    Caller::program("test")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_leader_and_the_registry_cut_off_together_are_replaced_or_come_back() {
+    let nats = NatsServer::start().await;
+    let mut rig = Rig::start(&nats.url(), 2, 3).await;
+    let (first, other) = leader_and_other(&rig).await;
+    rig.put("web", 30).await;
+    rig.wire(&first).set(Wire::Mute);
+    rig.wire("registry").set(Wire::Deaf);
+    let asked = rig.ask("web", 30).await;
+    assert!(asked.is_err(), "a registry that hears nothing acknowledged a write: {asked:?}");
+    eventually("the other leads", || async { leader(&rig).await == other }).await;
+    rig.wire("registry").set(Wire::Whole);
+    rig.put("web", 50).await;
+    rig.wire(&first).set(Wire::Whole);
+    check(&rig).await;
+    rig.end(&other).await;
+    rig.put("web", 12).await;
+    check(&rig).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_that_never_read_hold_up_nobody() {
+    let nats = NatsServer::start().await;
+    let mut rig = Rig::start(&nats.url(), 1, 3).await;
+    let _unread = rig.bus.events_from(ostler_core::id::Revision(0));
+    let _unwatched = rig.bus.watch(&ostler_schemas::bucket::Bucket::Reports).await;
+    let address = nats.url().trim_start_matches("nats://").to_owned();
+    let mut deaf = tokio::net::TcpStream::connect(address).await.expect("it listens");
+    deaf.write_all(b"CONNECT {\"verbose\":false}\r\nSUB > 1\r\n").await.expect("it is connected");
+    for round in 1..=4 {
+        rig.put("web", 300 * round).await;
+        rig.put("churn", 150 * (round % 2)).await;
+    }
+    check(&rig).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_by_an_hour_changes_nothing() {
+    let nats = NatsServer::start().await;
+    let mut rig = Rig::start(&nats.url(), 2, 3).await;
+    rig.put("web", 20).await;
+    check(&rig).await;
+    let key = HeadKey("default/web".parse().expect("a key"));
+    for (round, hours) in [(1, 1), (2, -1), (3, 0)] {
+        clock::set_wall(hours * 3_600_000);
+        rig.put("web", 20 + round * 5).await;
+        check(&rig).await;
+        let entry = rig.bus.get(&key).await.expect("NATS answers").expect("it is there");
+        let off =
+            entry.value.updated_at.since(entry.at).max(entry.at.since(entry.value.updated_at));
+        assert!(off.as_millis() < 60_000, "what is kept is by the server's clock: {off}");
+    }
+    let (leads, _) = leader_and_other(&rig).await;
+    rig.end(&leads).await;
+    rig.put("web", 9).await;
+    eventually_within(Duration::from_secs(20), "the next one leads", || async {
+        leader(&rig).await != leads
+    })
+    .await;
+    check(&rig).await;
+}
