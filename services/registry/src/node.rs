@@ -13,7 +13,7 @@ use ostler_schemas::problem::Problem;
 use crate::app::{App, Shared};
 use crate::index::{NodeFilter, limit};
 use crate::refusal::{conflict, invalid, not_found, unread, unwritten};
-use crate::write::{Changed, Terms, change};
+use crate::write::{Changed, Terms, change, event_id};
 
 mod admit;
 mod join;
@@ -80,8 +80,9 @@ impl App {
             Ok(next.map(|next| Node { op_id: caller.op_id.clone(), ..next }))
         });
         let changed = changed.await?;
-        if changed.wrote {
-            self.tell(caller, event(kind, &changed.value, ""));
+        if changed.ours() {
+            let id = event_id(&caller.op_id);
+            self.tell(caller, pb::Event { id, ..event(kind, &changed.value, "") });
             self.see(&Bucket::Nodes, changed.revision).await;
         }
         Ok(changed)

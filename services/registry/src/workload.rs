@@ -12,7 +12,7 @@ use ostler_schemas::wire::WireError;
 use crate::app::{App, Shared};
 use crate::index::{Labels, limit};
 use crate::refusal::{conflict, invalid, not_found, unread};
-use crate::write::{Changed, Terms, change};
+use crate::write::{Changed, Terms, change, event_id};
 
 mod after;
 mod desired;
@@ -125,13 +125,14 @@ impl App {
 
     /// After a head was written: its version is kept, the world is told, lists show it.
     async fn changed(&self, caller: &Caller, kind: &str, changed: &Changed<Head>) {
-        if !changed.wrote {
+        if !changed.ours() {
             return;
         }
         self.keep_versions(caller, changed).await;
         let head = &changed.value;
         let reason = changed.before.as_ref().map(|before| desired::difference(before, head));
-        self.tell(caller, event(kind, head, reason.unwrap_or_default()));
+        let id = event_id(&caller.op_id);
+        self.tell(caller, pb::Event { id, ..event(kind, head, reason.unwrap_or_default()) });
         self.see(&Bucket::Workloads, changed.revision).await;
     }
 }
@@ -170,7 +171,9 @@ pub async fn put(
     app.keep_spec(&workload).await?;
     let terms = Terms { op_id: &caller.op_id, if_revision: request.if_revision };
     let changed = change(&app.bus, HeadKey(key.clone()), terms, present).await?;
-    let created = changed.wrote && changed.before.is_none();
+    // Of a repeated one it is not known what was there before; its first version was the first.
+    let first = changed.before.is_none() && changed.value.version == Version(1);
+    let created = changed.wrote && changed.before.is_none() || changed.repeated && first;
     app.changed(&caller, if created { "created" } else { "updated" }, &changed).await;
     Ok(pb::WorkloadPutReply {
         workload: Some(app.view(&changed.value, changed.revision)),

@@ -44,6 +44,22 @@ pub struct Changed<V> {
     pub before: Option<V>,
     /// Whether anything was written by this call.
     pub wrote: bool,
+    /// Whether the same operation had written it already, in a call whose answer was lost: what
+    /// follows from the write may not have been done.
+    pub repeated: bool,
+}
+
+impl<V> Changed<V> {
+    /// Whether this operation made the change, now or before.
+    pub const fn ours(&self) -> bool {
+        self.wrote || self.repeated
+    }
+}
+
+/// The id of the event that tells what an operation wrote: the operation's own, so that history has
+/// it once, however often it is told.
+pub fn event_id(op_id: &str) -> String {
+    op_id.parse::<ulid::Ulid>().map(|id| id.to_string()).unwrap_or_default()
 }
 
 /// Under which conditions a change is made.
@@ -73,8 +89,9 @@ where
         let entry = bus.get(&key).await.map_err(unread)?;
         let found = entry.as_ref().map_or(Revision(0), |entry| entry.revision);
         if let Some(entry) = entry.as_ref().filter(|entry| entry.value.op_id() == terms.op_id) {
-            let left = unchanged(entry);
-            return Ok(open.map_or(left.clone(), |before| Changed { before, wrote: true, ..left }));
+            let again = Changed { repeated: true, ..unchanged(entry) };
+            let wrote = |before| Changed { before, wrote: true, repeated: false, ..again.clone() };
+            return Ok(open.map_or_else(|| again.clone(), wrote));
         }
         if let Some(expected) = terms.if_revision
             && expected != found.0
@@ -88,7 +105,7 @@ where
         match bus.update(&key, &value, found).await {
             Ok(revision) => {
                 let before = entry.map(|entry| entry.value);
-                return Ok(Changed { value, revision, before, wrote: true });
+                return Ok(Changed { value, revision, before, wrote: true, repeated: false });
             }
             // Whether it was written shows when it is read again: by its operation id.
             Err(WriteError::Unknown { .. }) => open = Some(entry.map(|entry| entry.value)),
@@ -102,5 +119,6 @@ where
 }
 
 fn unchanged<V: Stamped>(entry: &Entry<V>) -> Changed<V> {
-    Changed { value: entry.value.clone(), revision: entry.revision, before: None, wrote: false }
+    let (value, revision) = (entry.value.clone(), entry.revision);
+    Changed { value, revision, before: None, wrote: false, repeated: false }
 }
