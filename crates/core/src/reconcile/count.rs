@@ -17,10 +17,13 @@ impl Engine {
     /// Forgets what belongs to older texts or is long past.
     pub(super) fn prune(&mut self, pass: &mut Pass, now: Timestamp) {
         let head = pass.head.clone();
-        let progress = &mut self.works[at(pass.work)].progress;
+        let work = &mut self.works[at(pass.work)];
+        let progress = &mut work.progress;
+        let passed_over = progress.excluded.len();
         progress
             .excluded
             .retain(|one| one.version >= head.compatible_since && one.until.plus(REMEMBER) > now);
+        work.woken |= progress.excluded.len() < passed_over;
         if progress.completed_version < head.compatible_since && head.spec.kind != Kind::Cron {
             progress.completed.clear();
         }

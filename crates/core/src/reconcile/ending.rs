@@ -111,7 +111,8 @@ impl Engine {
         };
         let current = self.current(head, index);
         let version = if current { head.version } else { self.version(index) };
-        if let Some(reason) = reason {
+        // What an older text did there says nothing about this one.
+        if let Some(reason) = reason.filter(|_| version >= head.compatible_since) {
             self.exclude(work, node, (version, reason), turn.now);
         }
         if head.spec.kind != Kind::System {
