@@ -55,6 +55,7 @@ pub struct EndpointParams {
     /// Also those that are not ready, with weight 0.
     pub all: bool,
     /// What they are written as.
+    #[param(inline)]
     pub format: Form,
     /// The whole list now and after every change, as server-sent events.
     pub follow: bool,
