@@ -37,7 +37,10 @@ impl Engine {
             .map(|unit| unit.slot)
             .collect();
         let state = &self.works[at(pass.work)];
-        if state.blocked && !state.woken {
+        // That one thing has no place says nothing of others: a move may be bound to one node.
+        let tried = (missing.is_empty() || !state.progress.unplaced.is_empty())
+            && (pass.wants.is_empty() || state.stuck.is_some());
+        if state.blocked && !state.woken && tried {
             self.still_blocked(pass, &missing, turn);
             return;
         }
@@ -59,10 +62,7 @@ impl Engine {
     /// Nothing has happened that could help: the reasons stand.
     fn still_blocked(&mut self, pass: &mut Pass, missing: &[u32], turn: &mut Turn) {
         let progress = &self.works[at(pass.work)].progress;
-        let reasons =
-            progress.unplaced.first().cloned().or_else(|| {
-                self.works[at(pass.work)].stuck.clone().filter(|_| !missing.is_empty())
-            });
+        let reasons = progress.unplaced.first().cloned();
         let unplaced = reasons.map_or_else(Vec::new, |reasons| runs(missing, &reasons));
         self.set_unplaced(pass, unplaced, turn);
         let stuck = self.works[at(pass.work)].stuck.is_some();

@@ -39,6 +39,10 @@ impl Engine {
     }
 
     fn take_stock_of_node(&mut self, pass: &mut Pass, node: u32, group: &[u32], turn: &mut Turn) {
+        if self.nodes[at(node)].gone {
+            self.forget_group(group, turn);
+            return;
+        }
         if self.last_to_go(node) {
             self.end_group(group, Why::Drain, turn);
             return;
@@ -47,6 +51,16 @@ impl Engine {
         unit.node = Some(node);
         if unit.hold != Hold::Missing || !self.nodes[at(node)].emptying() {
             pass.units.push(unit);
+        }
+    }
+
+    /// Its node was removed from the fleet: nothing takes its place, so nothing is waited for.
+    fn forget_group(&mut self, group: &[u32], turn: &mut Turn) {
+        for index in group.iter().copied() {
+            if self.instances[at(index)].desired == Desired::Run {
+                self.order_keep(index, turn);
+            }
+            self.remove(index, turn);
         }
     }
 

@@ -234,6 +234,10 @@ impl Life {
         if self.order.desired == Desired::Stop {
             return self.stop(Next::End, now, effects);
         }
+        if self.restart_wanted() {
+            // Ordered while it was starting: that start is not the one that was asked for.
+            return self.stop(Next::Restart, now, effects);
+        }
         effects.push(Effect::Check);
         if self.has_hook(HookPoint::AfterStart) {
             effects.push(Effect::Hook(HookPoint::AfterStart));

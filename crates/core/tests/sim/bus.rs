@@ -133,8 +133,14 @@ pub enum Ask {
         key: String,
         by_leader: bool,
     },
+    /// Which revision a hello has to name.
+    Challenge {
+        node: usize,
+    },
+    /// Good only while the node's record was not written since.
     Hello {
         node: usize,
+        after: u64,
     },
 }
 

@@ -95,7 +95,8 @@ impl World {
                 };
                 Answer::Got(told)
             }
-            Ask::Hello { node } => self.hello(node),
+            Ask::Challenge { node } => self.challenge(node),
+            Ask::Hello { node, after } => self.hello(node, after),
         }
     }
 

@@ -77,7 +77,13 @@ impl World {
             ..Plan::default()
         };
         if plan != quiet {
-            return Err(format!("P15: a new leader of a quiet pool would do {plan:?}"));
+            let of = |key| {
+                let leader =
+                    self.schedulers[r].reign().and_then(|reign| reign.engine.progress(key));
+                format!("{key}: {leader:?}")
+            };
+            let known: Vec<String> = plan.progress.iter().map(of).collect();
+            return Err(format!("P15: a new leader of a quiet pool would do {plan:?}; {known:?}"));
         }
         Ok(())
     }

@@ -264,7 +264,7 @@ impl World {
                 self.carry_out(h, work);
             }
             if !self.hosts[h].removed && !self.asking(who, |topic| *topic == Topic::Hello) {
-                self.ask(who, Topic::Hello, Ask::Hello { node: h });
+                self.ask(who, Topic::Hello, Ask::Challenge { node: h });
             }
             return;
         }

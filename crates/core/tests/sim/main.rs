@@ -4,7 +4,10 @@
 //!
 //! `cargo test --release -p ostler-core --test sim` runs some hundred seeds, `make soak SOAK=1h` as many
 //! as fit. A failure names its seed; with `SEED=7` before it and `-- --nocapture` after it, the command
-//! tells its story. It is not part of `make test` as long as there are seeds that go wrong.
+//! tells its story. It is not part of `make test` as long as there are seeds that go wrong: P9 does not
+//! hold where an instance of the old version comes back on a node that is being emptied (seed 6), since
+//! an update does not count it among what is not ready. Not simulated: workloads' heads carry no
+//! operations, so a deleted one is purged without its leader's note that it is at rest.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

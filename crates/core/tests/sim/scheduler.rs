@@ -70,8 +70,10 @@ impl Replica {
         }
     }
 
-    fn heard(&self, source: Source) -> u64 {
-        self.ears.get(&Bucket::of(source, &self.pool)).map_or(0, |ear| ear.heard)
+    /// Whether everything up to there was heard; nothing was before a watch has caught up once.
+    fn reached(&self, source: Source, goal: u64) -> bool {
+        let ear = self.ears.get(&Bucket::of(source, &self.pool));
+        ear.is_some_and(|ear| ear.caught_up && ear.heard >= goal)
     }
 }
 
@@ -185,7 +187,7 @@ impl World {
         let pool = replica.pool.clone();
         if let Some(at) = *written {
             let term = *tried;
-            if replica.heard(Source::Placements) >= at {
+            if replica.reached(Source::Placements, at) {
                 self.scheduler_leads(r, term, at);
             }
             return;
@@ -193,7 +195,7 @@ impl World {
         match goals {
             None if !asking => self.ask(who, Topic::Goals, Ask::Lasts { pool }),
             Some(goals)
-                if !asking && goals.iter().all(|(of, goal)| replica.heard(*of) >= *goal) =>
+                if !asking && goals.iter().all(|(of, goal)| replica.reached(*of, *goal)) =>
             {
                 let after = goals.iter().find(|(of, _)| *of == Source::Placements);
                 let after = after.expect("all sources are there").1;

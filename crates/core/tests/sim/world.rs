@@ -336,6 +336,7 @@ impl World {
         }
         ear.pumping = false;
         ear.heard = upto;
+        ear.caught_up |= !behind;
         for one in &told {
             match &one.value {
                 Some(_) => ear.cache.insert(one.key.clone(), one.clone()),
@@ -368,6 +369,8 @@ impl World {
 #[derive(Debug, Default)]
 pub struct Ear {
     pub heard: u64,
+    /// It was told everything there was, once: before, what was overwritten meanwhile is missing.
+    pub caught_up: bool,
     pub pumping: bool,
     pub cache: BTreeMap<String, Told>,
 }

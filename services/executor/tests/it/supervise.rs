@@ -247,6 +247,22 @@ fn a_restart_in_place_waits_for_no_backoff_and_is_begun_once() {
     );
 }
 
+/// Its generation was never begun, so it counted as starting for ever.
+#[test]
+fn a_restart_that_is_ordered_during_a_start_is_made_when_that_start_is_done() {
+    check(
+        "",
+        "
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s run-2    | preparing
+        0s started  | <started> uncheck SIGTERM stopping
+        0s exit-0   | <restarted> launch preparing
+        0s started  | <started> check <ready> running+
+        0s run-2    | running+",
+    );
+}
+
 #[test]
 fn keep_starts_nothing_and_stops_nothing() {
     check(

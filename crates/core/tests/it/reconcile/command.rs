@@ -142,3 +142,20 @@ fn a_node_whose_removal_is_taken_back_is_a_node_as_any_other() {
     fleet.advance(1000);
     assert_eq!(fleet.decisions(), "", "its policy counts again: it is waited for");
 }
+
+#[test]
+fn a_slot_that_is_lost_while_a_move_of_another_has_no_place_gets_one_at_once() {
+    let mut fleet = Fleet::new("n1\nn2\nn3 cordoned");
+    fleet.put(r#""name":"web","count":2"#);
+    fleet.advance(10);
+    assert_eq!(fleet.counts(), "n1 1, n2 1, n3 0");
+    let on_n2 = |one: &ostler_core::reconcile::InstanceView<'_>| one.node.as_str() == "n2";
+    let instance = fleet.engine.instances().find(on_n2).expect("it is there").id;
+    let node = Some("n3".parse().expect("a name"));
+    let order = fleet.order(Order::MoveInstance { instance, node });
+    fleet.advance(10);
+    assert_eq!(fleet.outcome(&order).verdict, Verdict::Running);
+    fleet.lose("n1");
+    fleet.advance(10);
+    assert_eq!(fleet.counts(), "n1 0, n2 2, n3 0");
+}

@@ -154,3 +154,15 @@ fn a_removed_node_is_forgotten_once_its_work_is_ready_elsewhere() {
     assert_eq!(fleet.show(), "web/0@1 n2 run running ready\n");
     assert_eq!(fleet.engine.manifest(&"n1".parse().expect("a name")), None);
 }
+
+#[test]
+fn system_work_of_a_removed_node_is_forgotten_with_it_since_nothing_takes_its_place() {
+    let mut fleet = Fleet::new("n1\nn2");
+    fleet.put(r#""name":"agent","kind":"system""#);
+    fleet.advance(10);
+    fleet.executor("n1").alive = false;
+    fleet.tell(Event::NodeGone("n1".parse().expect("a name")));
+    fleet.settle();
+    assert_eq!(fleet.show(), "agent/1@1 n2 run running ready\n");
+    assert_eq!(fleet.engine.manifest(&"n1".parse().expect("a name")), None);
+}

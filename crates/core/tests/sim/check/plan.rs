@@ -31,7 +31,7 @@ impl World {
                     wrong.extend(self.check_place(r, *id, workload, node));
                 }
                 Decision::Stop { id, reason, .. } => {
-                    wrong.extend(self.check_stop(r, before, *id, (reason, &after)));
+                    wrong.extend(self.check_stop(r, (before, plan), *id, (reason, &after)));
                 }
                 Decision::Restart { .. }
                 | Decision::Lost { .. }
@@ -104,7 +104,7 @@ impl World {
     pub fn check_stop(
         &self,
         r: usize,
-        before: &Engine,
+        (before, plan): (&Engine, &Plan),
         id: InstanceId,
         (reason, after): (&str, &BTreeMap<InstanceId, InstanceView<'_>>),
     ) -> Option<String> {
@@ -118,10 +118,20 @@ impl World {
             _other => true,
         };
         let plain = text.kind == Kind::Service && text.reschedule.on_node_loss != OnNodeLoss::Fence;
-        if !was.ready || was.desired != Desired::Run || !plain || forced {
+        // Somebody asked for a restart: that is less than ready for a while, whatever else is planned.
+        let restarts = |id: InstanceId| {
+            let of = |one: &Decision| matches!(one, Decision::Restart { id: of, .. } if *of == id);
+            plan.decisions.iter().any(of)
+        };
+        if !was.ready || was.desired != Desired::Run || !plain || forced || restarts(id) {
             return None;
         }
-        let ready = |view: &&InstanceView<'_>| view.ready && view.desired == Desired::Run;
+        let was_ready: BTreeSet<InstanceId> =
+            before.instances().filter(|view| view.ready).map(|view| view.id).collect();
+        let ready = |view: &&InstanceView<'_>| {
+            let up = view.ready || (was_ready.contains(&view.id) && restarts(view.id));
+            up && view.desired == Desired::Run
+        };
         let mut stays = after.values().filter(ready);
         let replaced = stays.any(|view| view.key == was.key && view.slot == was.slot);
         let moves = ["drain", "moved", "replaced", "returned", "surplus"];
@@ -151,9 +161,22 @@ impl World {
         let there = u32::try_from(there.len()).expect("small");
         (there + parallel < text.count).then(|| {
             format!(
-                "P9: after {id} of {} is ended only {there} of {} are ready",
-                was.key, text.count
+                "P9: after {id} of {} is ended only {there} of {} are ready; {}",
+                was.key,
+                text.count,
+                slots_of(was.key, before, &plan.decisions)
             )
         })
     }
+}
+
+/// How a workload stood, and what was decided about it.
+fn slots_of(key: &WorkloadKey, before: &Engine, decisions: &[Decision]) -> String {
+    let of = |view: &InstanceView<'_>| {
+        let (desired, ready) = (view.desired.as_str(), if view.ready { " ready" } else { "" });
+        format!("{}/{} v{} {desired}{ready} on {}", view.id, view.slot, view.version, view.node)
+    };
+    let views = before.instances().filter(|view| view.key == key);
+    let views: Vec<String> = views.map(|view| of(&view)).collect();
+    format!("before: {}; decided: {decisions:?}", views.join(", "))
 }

@@ -79,7 +79,8 @@ impl World {
                 let passing = Box::new(Event::Passing(run));
                 self.later(wait, Ev::Happened(h, life_of, id, passing));
             }
-            Effect::Check | Effect::Uncheck | Effect::Tell(_) => {}
+            // No text here has hooks.
+            Effect::Check | Effect::Uncheck | Effect::Tell(_) | Effect::Hook(_) => {}
         }
     }
 

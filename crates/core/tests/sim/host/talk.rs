@@ -86,6 +86,9 @@ impl World {
                 say!(self, "{} is admitted in epoch {epoch}", self.hosts[h].name);
                 self.read(h);
             }
+            (Topic::Hello, Answer::Yes(after)) => {
+                self.ask(Who::Host(h), Topic::Hello, Ask::Hello { node: h, after });
+            }
             (Topic::Manifest, Answer::Got(told)) => self.read_answered(h, told),
             (Topic::Clearance, Answer::Got(told)) => {
                 self.hosts[h].cleared = self.hosts[h].renewed.is_some();

@@ -23,14 +23,31 @@ impl World {
         })
     }
 
+    /// At which revision a node's record was last written or removed.
+    fn node_revision(&mut self, name: &NodeName) -> u64 {
+        let told = self.server.stream(&Bucket::Nodes).keys.get(name.as_str());
+        told.map_or(0, |told| told.revision)
+    }
+
+    pub fn challenge(&mut self, h: usize) -> Answer {
+        if self.registry_there().is_none() {
+            return Answer::Unknown;
+        }
+        let name = self.hosts[h].name.clone();
+        Answer::Yes(self.node_revision(&name))
+    }
+
     /// An executor wants to be admitted.
-    pub fn hello(&mut self, h: usize) -> Answer {
+    pub fn hello(&mut self, h: usize, after: u64) -> Answer {
         if self.registry_there().is_none() || self.hosts[h].removed {
             return Answer::Unknown;
         }
         let name = self.hosts[h].name.clone();
         let reported = self.server.report(&name).map_or(Epoch(0), |report| report.epoch);
         let holder = self.server.node(&name).map(|(node, _)| node.clone());
+        if self.node_revision(&name) != after {
+            return Answer::No;
+        }
         let epoch = holder.as_ref().map_or(reported, |node| node.epoch.max(reported)).next();
         let pool = holder.as_ref().map_or_else(|| self.hosts[h].pool.clone(), |n| n.pool.clone());
         let node = Node {
