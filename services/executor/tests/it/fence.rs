@@ -12,6 +12,8 @@ use crate::rig::{Rig, Wanted, id, spec};
 
 /// What is fenced is gone after so long, and the pledge a second later.
 const FENCED_WITHIN: Duration = Duration::from_secs(20);
+/// The server keeps a pledge a second longer than guardians do.
+const LAPSED_AFTER: Duration = Duration::from_secs(3);
 
 fn running(status: &Status) -> bool {
     status.observed == Observed::Running
@@ -171,6 +173,10 @@ async fn what_is_fenced_dies_when_the_bus_is_cut() {
     rig.nats.kill();
     let gone = || async { all.iter().all(|pid| !alive(*pid)) };
     eventually_within(FENCED_WITHIN, "all of it is dead", gone).await;
+    // Renewed in its last second on the server the pledge would be unbroken, and it would start again.
+    let cut = ostler_service::clock::instant();
+    let over = || async { ostler_service::clock::since(cut) > LAPSED_AFTER };
+    eventually("the pledge has lapsed on the server, too", over).await;
     rig.nats.restart().await;
     let failed = |s: &Status| s.observed == Observed::Failed;
     let status = rig.until("it has failed", id(1), failed).await;
