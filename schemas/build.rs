@@ -3,7 +3,7 @@
 use std::error::Error;
 
 /// Requests: an unknown field is refused by name.
-const REQUESTS: [&str; 57] = [
+const REQUESTS: [&str; 65] = [
     "ArtifactPut",
     "ArtifactGet",
     "ArtifactList",
@@ -12,6 +12,14 @@ const REQUESTS: [&str; 57] = [
     "BlobPut",
     "BlobGet",
     "BlobStat",
+    "RebalanceStart",
+    "RebalancePlan",
+    "QuotaGet",
+    "QuotaList",
+    "QuotaPut",
+    "QuotaDelete",
+    "SettingsGet",
+    "SettingsPut",
     "WorkloadPut",
     "WorkloadGet",
     "WorkloadList",
@@ -64,7 +72,7 @@ const REQUESTS: [&str; 57] = [
 ];
 
 /// What is answered or told: readers of an older version pass over what they do not know.
-const ANSWERS: [&str; 43] = [
+const ANSWERS: [&str; 46] = [
     "ArtifactView",
     "ArtifactListReply",
     "EndpointView",
@@ -72,6 +80,9 @@ const ANSWERS: [&str; 43] = [
     "BlobPutReply",
     "BlobGetReply",
     "BlobStatReply",
+    "QuotaListReply",
+    "QuotaView",
+    "SettingsView",
     "WorkloadPutReply",
     "WorkloadListReply",
     "WorkloadVersionsReply",

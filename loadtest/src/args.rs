@@ -79,6 +79,8 @@ pub enum Case {
     AntiAffinity,
     /// Many workloads of one instance each.
     Many,
+    /// One on each node, all of which are full: on each one of less priority has to end.
+    Preemption,
     /// Why a workload that fits nowhere is blocked, node by node.
     Explain,
 }

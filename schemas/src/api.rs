@@ -75,6 +75,14 @@ calls! {
     NodeRemove => NodeView, "api.node.remove", Registry, true;
     NodePatch => NodeView, "api.node.patch", Registry, true;
     NodeExplain => Document, "api.node.explain", Scheduler, false;
+    RebalanceStart => CommandView, "api.rebalance.start", Registry, true;
+    RebalancePlan => Document, "api.rebalance.plan", Scheduler, false;
+    QuotaGet => QuotaView, "api.quota.get", Registry, false;
+    QuotaList => QuotaListReply, "api.quota.list", Registry, false;
+    QuotaPut => QuotaView, "api.quota.put", Registry, true;
+    QuotaDelete => QuotaView, "api.quota.delete", Registry, true;
+    SettingsGet => SettingsView, "api.settings.get", Registry, false;
+    SettingsPut => SettingsView, "api.settings.put", Registry, true;
     CommandGet => CommandView, "api.command.get", Registry, false;
     CommandList => CommandListReply, "api.command.list", Registry, false;
     EventList => EventListReply, "api.event.list", Registry, false;
@@ -115,6 +123,8 @@ wire_message! {
     EventList, EventListReply, Event, StatusGet, StatusReply, MetricsFleet, MetricsNode,
     MetricsInstance, Challenge, ChallengeReply, Hello, HelloReply, Leave, LeaveReply, Ping, Pong, Sync, SyncReply, Logs,
     LogsReply, LogChunk, Signal, SignalReply, Leftovers, LeftoversReply, Exec, ExecReply, NodeSample, Document,
+    RebalanceStart, RebalancePlan, QuotaGet, QuotaList,
+    QuotaListReply, QuotaPut, QuotaDelete, QuotaView, SettingsGet, SettingsPut, SettingsView,
 }
 
 // Bytes of terminals: as JSON they would be four times as many.

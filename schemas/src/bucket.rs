@@ -5,10 +5,12 @@ use std::fmt;
 use ostler_core::artifact::{Artifact, ArtifactName, Blob};
 use ostler_core::command::{Command, Outcome};
 use ostler_core::head::Head;
-use ostler_core::id::{ContentHash, NodeName, PoolName, SpecHash, Version, WorkloadKey};
+use ostler_core::id::{ContentHash, Namespace, NodeName, PoolName, SpecHash, Version, WorkloadKey};
 use ostler_core::instance::{Manifest, Report, Spec};
 use ostler_core::node::Node;
+use ostler_core::quota::Quota;
 use ostler_core::reconcile::Progress;
+use ostler_core::tuning::Tuning;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::{Wire, wire_json};
@@ -38,6 +40,8 @@ pub enum Bucket {
     Accounts,
     /// Names and versions of artifacts, and where their content is.
     Artifacts,
+    /// Settings of the fleet and of its pools.
+    Settings,
 }
 
 impl fmt::Display for Bucket {
@@ -55,6 +59,7 @@ impl fmt::Display for Bucket {
             Self::Leases => f.write_str("leases"),
             Self::Accounts => f.write_str("accounts"),
             Self::Artifacts => f.write_str("artifacts"),
+            Self::Settings => f.write_str("settings"),
         }
     }
 }
@@ -143,6 +148,37 @@ impl ArtifactsKey {
             ("name", name) => name.parse().ok().map(Self::Artifact),
             ("blob", hash) => hash.parse().ok().map(Self::Blob),
             _ => None,
+        }
+    }
+}
+
+key!(
+    /// What a namespace may ask for in all.
+    QuotaKey(Namespace) => QuotaRecord, Accounts, |namespace| format!("quota.{namespace}")
+);
+key!(
+    /// What operators changed of the settings of a pool; of the fleet where none is named.
+    SettingsKey(Option<PoolName>) => SettingsRecord, Settings, |pool| match pool {
+        None => "fleet".to_owned(),
+        Some(pool) => format!("pool.{pool}"),
+    }
+);
+
+impl QuotaKey {
+    /// Reads a key of `accounts` as it stands on the bus; `None` for what is no quota.
+    #[must_use]
+    pub fn read(key: &str) -> Option<Self> {
+        key.strip_prefix("quota.")?.parse().ok().map(Self)
+    }
+}
+
+impl SettingsKey {
+    /// Reads a key as it stands on the bus; `None` for what we never write.
+    #[must_use]
+    pub fn read(key: &str) -> Option<Self> {
+        match key.strip_prefix("pool.") {
+            Some(pool) => pool.parse().ok().map(|pool| Self(Some(pool))),
+            None => (key == "fleet").then_some(Self(None)),
         }
     }
 }
@@ -262,6 +298,28 @@ pub struct VersionRecord {
     pub op_id: String,
 }
 
+/// What a namespace may ask for in all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaRecord {
+    /// The limits.
+    pub limits: Quota,
+    /// When it was written, in pool time.
+    pub updated_at: ostler_core::time::Timestamp,
+    /// The id of the operation that wrote it.
+    pub op_id: String,
+}
+
+/// What operators changed of the settings at one level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsRecord {
+    /// All that is said there.
+    pub settings: Tuning,
+    /// When it was written, in pool time.
+    pub updated_at: ostler_core::time::Timestamp,
+    /// The id of the operation that wrote it.
+    pub op_id: String,
+}
+
 /// A pool's reign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TermRecord {
@@ -290,6 +348,7 @@ pub struct LeaseRecord {
 pub struct Outcomes(pub Vec<Outcome>);
 
 wire_json! {
-    Head, VersionRecord, Spec, Node, Command, TermRecord, LeaseRecord, Artifact, Blob,
+    Head, VersionRecord, Spec, Node, Command, TermRecord, LeaseRecord, Artifact, Blob, QuotaRecord,
+    SettingsRecord,
 }
 wire_json! { packed Outcomes, Progress }

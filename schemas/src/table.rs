@@ -107,6 +107,10 @@ pub fn streams() -> Vec<Stream> {
         bucket("accounts", "registry", "identities, hashes, policies, limits"),
         bucket("artifacts", "registry", "names and versions of artifacts"),
         Stream {
+            max_bytes: 16 << 20,
+            ..bucket("settings", "registry", "settings of the fleet and of its pools")
+        },
+        Stream {
             name: "EVENTS".to_owned(),
             subjects: vec!["ostler.v1.event.>".to_owned()],
             max_bytes: 20 * GIB,

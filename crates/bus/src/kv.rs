@@ -92,6 +92,17 @@ pub(crate) const OPERATION: &str = "KV-Operation";
 const MARKER: &str = "Nats-Marker-Reason";
 /// Compare-and-set on a subject.
 pub(crate) const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence";
+/// Compare-and-set on all subjects that match this one instead.
+const EXPECTED_FILTER: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+
+/// Keys that are written by compare-and-set together: nobody may have written any of them since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// The keys, such as `shop.*`.
+    pub keys: String,
+    /// The last revision at which one of them was written or removed; 0: never.
+    pub at: Revision,
+}
 
 /// Whether a message tells that its key is gone.
 pub(crate) fn is_marker(headers: &HeaderMap) -> bool {
@@ -201,6 +212,29 @@ impl Bus {
         }
     }
 
+    /// Where the keys that match `keys`, such as `shop.*`, stand now, from the stream's leader.
+    pub async fn fence(&self, bucket: &Bucket, keys: &str) -> Result<Fence, ReadError> {
+        let last = self.raw_from_leader(bucket, keys).await.map_err(|cause| {
+            Place { bucket: bucket.to_string(), key: keys.to_owned() }.silent(cause)
+        })?;
+        let at = last.map_or(Revision(0), |raw| raw.revision);
+        Ok(Fence { keys: keys.to_owned(), at })
+    }
+
+    /// Writes the key if none of the fence's keys, of which it is one, was written since.
+    pub async fn update_within<K: Key>(
+        &self,
+        key: &K,
+        value: &K::Value,
+        fence: &Fence,
+    ) -> Result<Revision, WriteError> {
+        let format = K::Value::FORMAT;
+        let mut headers = value_headers(format);
+        headers.insert(EXPECTED_SUBJECT, fence.at.to_string());
+        headers.insert(EXPECTED_FILTER, self.root().key(&key.bucket(), &fence.keys));
+        self.send(key, headers, value.encode(format), fence.at).await
+    }
+
     /// Writes whatever is there; for immutable, content-addressed values.
     pub async fn put<K: Key>(&self, key: &K, value: &K::Value) -> Result<Revision, WriteError> {
         self.write(key, Some(value), None).await
@@ -296,12 +330,20 @@ impl Bus {
         if let Some(expected) = expected {
             headers.insert(EXPECTED_SUBJECT, expected.to_string());
         }
+        self.send(key, headers, payload, expected.unwrap_or_default()).await
+    }
+
+    async fn send<K: Key>(
+        &self,
+        key: &K,
+        headers: HeaderMap,
+        payload: Vec<u8>,
+        expected: Revision,
+    ) -> Result<Revision, WriteError> {
         let subject = self.root().key(&key.bucket(), &key.to_string());
         let ack = self.publish_acked(subject, headers, payload.into(), self.patience()).await;
-        ack.map(Revision).map_err(|error| {
-            let expected = expected.unwrap_or_default();
-            WriteError::new(error, &key.bucket(), &key.to_string(), expected)
-        })
+        ack.map(Revision)
+            .map_err(|error| WriteError::new(error, &key.bucket(), &key.to_string(), expected))
     }
 }
 

@@ -33,7 +33,7 @@ pub use dialog::Dialog;
 pub use discover::FoundService;
 pub use fenced::{Batch, CommitError};
 pub use horizon::{Horizon, Picture};
-pub use kv::{Entry, ReadError, WriteError};
+pub use kv::{Entry, Fence, ReadError, WriteError};
 pub use lease::Lease;
 pub use object::{CHUNK, ObjectError, Store};
 pub use rpc::{Caller, Server};

@@ -9,7 +9,7 @@ use ostler_core::explain::Supposition;
 use ostler_core::head::Head;
 use ostler_core::id::{Generation, PoolName, SpecHash, Version};
 use ostler_core::node::Node;
-use ostler_core::reconcile::{Engine, Event, Settings};
+use ostler_core::reconcile::{Decision, Engine, Event, Settings};
 use ostler_core::time::Timestamp;
 use ostler_core::workload::Workload;
 use serde_json::json;
@@ -30,6 +30,9 @@ fn main() {
     plain("10,000 nodes, 500 instances over 100 racks", 10_000, 1, 500, rack);
     plain("5,000 nodes, 3,000 apart", 5_000, 1, 3_000, r#""anti_affinity":{"group":"g"}"#);
     blocked();
+    waiting("1,000,000 slots of one workload wait", 1, 1_000_000);
+    waiting("10,000 workloads wait for the same", 10_000, 1);
+    preempted(5_000);
     println!("peak memory: {}", peak());
 }
 
@@ -109,29 +112,95 @@ fn blocked() {
     println!("    explained: {} nodes in {took} us of a core", explained.verdicts.asked);
 }
 
+/// Work that has no place: what it costs to find that out, to keep it, and to be told of things that
+/// do not help.
+fn waiting(what: &str, workloads: u32, count: u32) {
+    let mut engine = fleet(1_000);
+    engine.plan(NOW);
+    for number in 0..workloads {
+        put(&mut engine, &format!("w{number:05}"), count, 1_000_000, "");
+    }
+    let before = resident();
+    let start = Instant::now();
+    while engine.plan(NOW).more {}
+    let first = start.elapsed();
+    let each = (resident().saturating_sub(before)) * 1024 / u64::from(workloads * count);
+    let start = Instant::now();
+    for round in 0..1_000 {
+        label(&mut engine, round % 1_000, round);
+        engine.plan(NOW);
+    }
+    let idle = start.elapsed().as_micros() / 1_000;
+    println!("{what}: {} ms, {each} bytes each, then {idle} us an event", first.as_millis());
+}
+
+/// A node changes in a way that helps nobody.
+fn label(engine: &mut Engine, number: u32, round: u32) {
+    let mut node = node(number);
+    node.facts.labels.insert("round".to_owned(), round.to_string());
+    engine.observe(Event::Node(Box::new(node)), NOW);
+}
+
+/// Every node is full of less important work; as many more important ones come.
+fn preempted(nodes: u32) {
+    let mut engine = fleet(nodes);
+    let settings = ostler_core::tuning::Tuning { preemption: Some(true), ..Default::default() };
+    engine.observe(Event::Tuning(ostler_core::tuning::Level::Fleet, Box::new(settings)), NOW);
+    ask(&mut engine, "low", (nodes * 10, 6_400, 10), "");
+    while engine.plan(NOW).more {}
+    ask(&mut engine, "high", (nodes, 6_400, 90), "");
+    let start = Instant::now();
+    let mut evicted = 0;
+    loop {
+        let plan = engine.plan(NOW);
+        let victims = plan.decisions.iter().filter(|one| matches!(one, Decision::Preempt { .. }));
+        evicted += victims.count();
+        if !plan.more {
+            break;
+        }
+    }
+    let took = start.elapsed();
+    let rate = u128::try_from(evicted).expect("fits") * 1_000_000 / took.as_micros().max(1);
+    println!("{nodes} full nodes: {evicted} evictions in {} ms, {rate}/s", took.as_millis());
+}
+
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+}
+
 fn fleet(nodes: u32) -> Engine {
     let mut engine = Engine::new(PoolName::default(), Settings::default(), 1);
     for number in 0..nodes {
-        let zero = json!({ "cpu": 0, "memory": 0, "disk": 0, "network": 0 });
-        let has = json!({ "cpu": 64_000, "memory": 274_877_906_944_u64, "disk": "1TiB",
-            "network": 10_000 });
-        let facts = json!({ "arch": "amd64", "os": "linux", "kernel": "6.1", "boot_id": "",
-            "hardware": "", "zone": format!("z{}", number % 3), "capacity": has, "reserved": zero,
-            "max_instances": 4096, "drivers": { "sim": "1.0" },
-            "labels": { "rack": format!("r{}", number % 100) }, "addresses": [],
-            "ports": [20_000, 30_000], "version": "" });
-        let node = json!({ "name": format!("n{number:05}"), "pool": "default", "admin": "active",
-            "liveness": "online", "liveness_since": 0, "epoch": 1, "facts": facts,
-            "drain_deadline": null, "key": "", "left_empty": false, "op_id": "" });
-        let node: Node = serde_json::from_value(node).expect("a node");
-        engine.observe(Event::Node(Box::new(node)), NOW);
+        engine.observe(Event::Node(Box::new(node(number))), NOW);
     }
     engine
 }
 
+fn node(number: u32) -> Node {
+    let zero = json!({ "cpu": 0, "memory": 0, "disk": 0, "network": 0 });
+    let has = json!({ "cpu": 64_000, "memory": 274_877_906_944_u64, "disk": "1TiB",
+            "network": 10_000 });
+    let facts = json!({ "arch": "amd64", "os": "linux", "kernel": "6.1", "boot_id": "",
+            "hardware": "", "zone": format!("z{}", number % 3), "capacity": has, "reserved": zero,
+            "max_instances": 4096, "drivers": { "sim": "1.0" },
+            "labels": { "rack": format!("r{}", number % 100) }, "addresses": [],
+            "ports": [20_000, 30_000], "version": "" });
+    let node = json!({ "name": format!("n{number:05}"), "pool": "default", "admin": "active",
+            "liveness": "online", "liveness_since": 0, "epoch": 1, "facts": facts,
+            "drain_deadline": null, "key": "", "left_empty": false, "op_id": "" });
+    serde_json::from_value(node).expect("a node")
+}
+
 fn put(engine: &mut Engine, name: &str, count: u32, cpu: u64, rules: &str) {
+    ask(engine, name, (count, cpu, 50), rules);
+}
+
+/// `count`, cpu and priority.
+fn ask(engine: &mut Engine, name: &str, (count, cpu, priority): (u32, u64, u8), rules: &str) {
     let text = format!(
-        r#"{{"name":"{name}","driver":"sim","count":{count},
+        r#"{{"name":"{name}","driver":"sim","count":{count},"priority":{priority},
             "resources":{{"cpu":{cpu},"memory":"1MiB"}},"placement":{{{rules}}}}}"#
     );
     let spec: Workload = serde_json::from_str(&text).expect("a workload");

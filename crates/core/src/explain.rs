@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, NodeName, Slot, Version, WorkloadKey};
 use crate::node::{Admin, Bid, Liveness};
@@ -21,7 +21,8 @@ mod what_if;
 pub use choice::{Census, Choice, RunnerUp, Term};
 pub use obstacle::{Obstacle, Quantity, Shortage, for_people};
 pub use what_if::{
-    Addition, Load, Selector, Supposition, WhatIf, WouldMove, WouldPlace, WouldStop, WouldWait,
+    Addition, Load, Selector, Supposition, WhatIf, WouldEvict, WouldMove, WouldPlace, WouldStop,
+    WouldWait,
 };
 
 /// Where a workload's instances are and why, and what the nodes would say to one more.
@@ -237,4 +238,31 @@ pub struct Carried {
     pub desired: &'static str,
     /// Why it is not `run`; empty otherwise.
     pub reason: String,
+}
+
+/// What a rebalance would do. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evening {
+    /// The moves, in the order in which they even out most.
+    pub moves: Vec<EveningMove>,
+    /// How far the fullest node is above the mean now, in percent of itself, of the quantity of
+    /// which that is most.
+    pub before: u32,
+    /// And after the moves.
+    pub after: u32,
+}
+
+/// One move of a rebalance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EveningMove {
+    /// Which copy.
+    pub id: InstanceId,
+    /// Of which workload.
+    pub workload: WorkloadKey,
+    /// Its index.
+    pub slot: Slot,
+    /// From where.
+    pub from: NodeName,
+    /// To where.
+    pub to: NodeName,
 }

@@ -24,6 +24,7 @@ mod event;
 mod feasible;
 mod fence;
 mod follow;
+mod hold;
 mod intake;
 mod loss;
 mod obeyed;
@@ -34,7 +35,9 @@ mod outcome;
 mod picture;
 mod place;
 mod plan;
+mod preempt;
 mod progress;
+mod rebalance;
 mod rehearse;
 mod report;
 mod row;
@@ -46,6 +49,7 @@ mod suppose;
 mod survey;
 mod system;
 mod tell;
+mod unplaced;
 mod update;
 mod verdict;
 mod view;
@@ -57,13 +61,18 @@ pub use decision::{Decision, Note, Plan, Revert};
 pub use event::Event;
 pub use feasible::Feasibility;
 pub use intake::{Intake, Source};
-pub use progress::{Exclusion, Progress, Unplaced};
+pub use progress::{Exclusion, Progress};
 pub use row::{Aftermath, Item, Row};
-pub use settings::{Settings, Terms};
+pub use settings::{Rebalancing, Settings, Terms};
 pub use tell::Named;
+pub use unplaced::Unplaced;
 pub use view::{InstanceView, NodeView, WorkloadStatus};
 
+use hold::{Held, HoldKey};
 use picture::{Instance, NodeState, Orders, Text, Work};
+use rebalance::Evenness;
+use settings::Levels;
+use wake::{Hopeless, News, Waiting};
 
 /// The scheduler of one pool, as a value: no bus, no clock, no chance.
 ///
@@ -72,7 +81,9 @@ use picture::{Instance, NodeState, Orders, Text, Work};
 #[derive(Debug, Clone)]
 pub struct Engine {
     pool: PoolName,
+    /// Those in force.
     settings: Settings,
+    levels: Levels,
     /// Which life of the fleet its manifests are written in.
     incarnation: u64,
     id_source: IdSource,
@@ -101,6 +112,12 @@ pub struct Engine {
     dirty: BTreeSet<u32>,
     /// Workloads that wait for something that could help.
     blocked: BTreeSet<u32>,
+    in_line: Waiting,
+    news: News,
+    hopeless: Hopeless,
+    /// Places that are kept, and workloads whose kept places are not yet.
+    holds: BTreeMap<HoldKey, Held>,
+    unrestored: BTreeSet<u32>,
     /// Nodes that have more to give than when last looked at.
     freed: BTreeSet<u32>,
     /// Nodes whose heartbeat shows more memory or disk free than before.
@@ -121,6 +138,7 @@ pub struct Engine {
     /// Until when nothing is moved because of loss.
     brake_until: Option<Timestamp>,
     brake_stale: bool,
+    evenness: Evenness,
 }
 
 impl Engine {
@@ -129,6 +147,7 @@ impl Engine {
     pub fn new(pool: PoolName, settings: Settings, id_seed: u32) -> Self {
         Self {
             pool,
+            levels: Levels::new(settings.clone()),
             settings,
             incarnation: 0,
             id_source: IdSource::new(id_seed),
@@ -148,6 +167,11 @@ impl Engine {
             tallies: BTreeMap::new(),
             dirty: BTreeSet::new(),
             blocked: BTreeSet::new(),
+            in_line: Waiting::default(),
+            news: News::default(),
+            hopeless: Hopeless::default(),
+            holds: BTreeMap::new(),
+            unrestored: BTreeSet::new(),
             freed: BTreeSet::new(),
             relieved: BTreeSet::new(),
             systems: BTreeSet::new(),
@@ -159,6 +183,7 @@ impl Engine {
             orders: Orders::default(),
             brake_until: None,
             brake_stale: false,
+            evenness: Evenness::default(),
         }
     }
 

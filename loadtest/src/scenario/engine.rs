@@ -35,12 +35,19 @@ pub fn measure(args: &Args) -> anyhow::Result<Report> {
     let placed = rounds.first().map_or(0, |round| round.placed);
     match args.case {
         Case::Explain => report.percentiles("explanation", &took, "ms"),
-        Case::Basic | Case::Empty | Case::Spread | Case::AntiAffinity | Case::Many => {
+        Case::Basic
+        | Case::Empty
+        | Case::Spread
+        | Case::AntiAffinity
+        | Case::Preemption
+        | Case::Many => {
             let best = took.percentile(0.0).max(f64::MIN_POSITIVE);
             let typical = took.percentile(0.5).max(f64::MIN_POSITIVE);
-            report.figure("placements per second, typical", count(placed) * 1000.0 / typical, "/s");
-            report.figure("placements per second, best", count(placed) * 1000.0 / best, "/s");
-            report.figure("placed", count(placed), "instances");
+            let what = if args.case == Case::Preemption { "evictions" } else { "placements" };
+            let rate = |took: f64| count(placed) * 1000.0 / took;
+            report.figure(&format!("{what} per second, typical"), rate(typical), "/s");
+            report.figure(&format!("{what} per second, best"), rate(best), "/s");
+            report.figure(what, count(placed), "instances");
             report.percentiles("all of them", &took, "ms");
         }
     }
@@ -63,6 +70,7 @@ fn usual(args: &Args) -> u32 {
         Case::Spread => 500,
         Case::Many => args.nodes,
         Case::AntiAffinity => args.nodes * 2 / 5,
+        Case::Preemption => args.nodes,
         Case::Explain => 1,
     }
 }
@@ -80,11 +88,14 @@ fn round(args: &Args, instances: u32) -> anyhow::Result<Round> {
         Case::Basic => bench.fill("others", args.nodes * 10, "")?,
         Case::AntiAffinity => bench.fill("others", args.nodes / 5, APART)?,
         Case::Empty | Case::Spread | Case::Explain | Case::Many => {}
+        // Ten on each node, and no room for an eleventh.
+        Case::Preemption => bench.fill("others", args.nodes * 10, LESS)?,
     }
     let more = match args.case {
         Case::Basic | Case::Empty | Case::Many => "",
         Case::Spread => r#", "placement": {"spread": {"attribute": "node.labels.rack"}}"#,
         Case::AntiAffinity => APART,
+        Case::Preemption => MORE,
         Case::Explain => r#", "placement": {"require": ["node.labels.rack == nowhere"]}"#,
     };
     if args.case == Case::Many {
@@ -101,6 +112,10 @@ fn round(args: &Args, instances: u32) -> anyhow::Result<Round> {
     Ok(bench.count(took, &plans, args.case == Case::Spread))
 }
 
+/// What fills the nodes, ten to each, and what is more important.
+const LESS: &str = r#", "priority": 10"#;
+const MORE: &str = r#", "priority": 90"#;
+
 /// Both workloads are of one group of which a node takes one.
 const APART: &str = r#", "placement": {"anti_affinity": {"group": "apart", "mode": "hard"}}"#;
 
@@ -113,7 +128,7 @@ struct Bench {
 
 impl Bench {
     fn new(nodes: u32) -> anyhow::Result<Self> {
-        let settings = Settings { batch: usize::MAX, ..Settings::default() };
+        let settings = Settings { batch: usize::MAX, preemption: true, ..Settings::default() };
         let mut engine = Engine::new(PoolName::default(), settings, 1);
         let mut names = Vec::new();
         for number in 0..nodes {
@@ -125,9 +140,10 @@ impl Bench {
     }
 
     fn put(&mut self, name: &str, instances: u32, more: &str) -> anyhow::Result<()> {
+        let memory = if more.contains("priority") { "6GiB" } else { "8MiB" };
         let text = format!(
             r#"{{"name": "{name}", "driver": "sim", "count": {instances},
-                "resources": {{"cpu": 10, "memory": "8MiB"}}{more}}}"#
+                "resources": {{"cpu": 10, "memory": "{memory}"}}{more}}}"#
         );
         let spec: Workload = workload::from_json(&text)?;
         self.versions += 1;
@@ -191,7 +207,9 @@ impl Bench {
         let mut groups = vec![0; if racks { index(RACKS) } else { self.nodes.len() }];
         let mut placed = 0;
         for decision in plans.iter().flat_map(|plan| &plan.decisions) {
-            let Decision::Place { node, .. } = decision else { continue };
+            let (Decision::Place { node, .. } | Decision::Preempt { node, .. }) = decision else {
+                continue;
+            };
             let Ok(number) = self.nodes.binary_search(node) else { continue };
             placed += 1;
             let group = if racks { number % index(RACKS) } else { number };

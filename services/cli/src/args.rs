@@ -8,12 +8,14 @@ use crate::output::Format;
 
 mod artifact;
 mod dev;
+mod limits;
 mod node;
 mod question;
 mod workload;
 
 pub use artifact::{ArtifactCommand, EndpointArgs, EndpointForm};
 pub use dev::{DevArgs, DevCommand};
+pub use limits::{QuotaCommand, RebalanceArgs, SettingsCommand};
 pub use node::NodeCommand;
 pub use question::{ExplainArgs, PlanArgs, SimulateArgs};
 pub use workload::{CreateArgs, DeleteArgs, ExecArgs, LogsArgs, RunArgs};
@@ -168,6 +170,14 @@ pub enum Command {
     Artifacts(ArtifactCommand),
     /// Who may be asked for what: addresses of instances that are ready, by workload and port.
     Endpoints(EndpointArgs),
+    /// Even out the use of the nodes, and follow until it is done.
+    Rebalance(RebalanceArgs),
+    /// What namespaces may ask for in all.
+    #[command(subcommand)]
+    Quotas(QuotaCommand),
+    /// How the fleet and its pools decide, changed while they run.
+    #[command(subcommand)]
+    Settings(SettingsCommand),
     /// Services and their leaders, nodes and workloads by state, warnings.
     Status,
     /// Use and series of the fleet or of a node.

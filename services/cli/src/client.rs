@@ -79,6 +79,21 @@ impl Client {
             .map_err(|error| Failure::failed(format!("cannot read the answer: {error}")))
     }
 
+    /// Writes a resource if it is still at this revision; 0: if it is not there.
+    pub async fn put_at<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+        revision: u64,
+    ) -> Result<T, Failure> {
+        let request = self.request(Method::PUT, path).json(body);
+        let request = match revision {
+            0 => request.header("If-None-Match", "*"),
+            revision => request.header("If-Match", format!("\"{revision}\"")),
+        };
+        self.send(request).await?.json().await.map_err(Failure::failed)
+    }
+
     /// Reads one resource.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.json(Method::GET, path, NOTHING).await

@@ -18,6 +18,7 @@ mod exec;
 mod explain;
 mod fleet;
 mod instance;
+mod limits;
 mod logs;
 mod node;
 mod plan;
@@ -69,6 +70,9 @@ async fn fleet_command(session: &Session, command: Command) -> Result<(), Failur
         Command::Nodes(command) => node::run(session, command).await,
         Command::Artifacts(command) => artifacts::run(session, command).await,
         Command::Endpoints(args) => endpoints::run(session, args).await,
+        Command::Rebalance(args) => limits::rebalance(session, args).await,
+        Command::Quotas(command) => limits::quotas(session, command).await,
+        Command::Settings(command) => limits::settings(session, command).await,
         Command::Status => fleet::status(session).await,
         Command::Metrics { node, range } => fleet::metrics(session, node, &range).await,
         Command::Events { follow, kind, workload, node, limit } => {

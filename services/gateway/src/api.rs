@@ -23,7 +23,10 @@ pub mod metrics;
 pub mod nodes;
 pub mod parameters;
 pub mod plan;
+pub mod quotas;
 pub mod read_spec;
+pub mod rebalance;
+pub mod settings;
 pub mod status;
 pub mod workload_actions;
 pub mod workloads;
@@ -39,6 +42,9 @@ fn described() -> OpenApiRouter<App> {
         .merge(nodes::routes())
         .merge(artifacts::routes())
         .merge(endpoints::routes())
+        .merge(rebalance::routes())
+        .merge(quotas::routes())
+        .merge(settings::routes())
         .merge(commands::routes())
         .merge(events::routes())
         .merge(metrics::routes())

@@ -12,5 +12,5 @@ pub use asker::{Allowed, Asker};
 pub use body::{JsonBody, RawBody};
 pub use conditions::{Conditions, NoConditions};
 pub use identity::{Identity, policy};
-pub use names::{InstanceRef, NodeRef, VersionRef, WorkloadRef};
+pub use names::{InstanceRef, NamespaceRef, NodeRef, PoolRef, VersionRef, WorkloadRef};
 pub use params::Params;

@@ -146,6 +146,34 @@ pub async fn promote(
     app.order(&caller, &head.spec.pool, order).await
 }
 
+/// Moves of a rebalance, where nobody says.
+const USUAL_MOVES: u32 = 10;
+/// More moves are not made by one rebalance.
+const MOST_MOVES: u32 = 1000;
+
+/// `rebalance.start`: even out the use of a pool's nodes.
+pub async fn rebalance(
+    app: Shared,
+    caller: Caller,
+    request: pb::RebalanceStart,
+) -> Result<pb::CommandView, Problem> {
+    let pool = match request.pool.as_str() {
+        "" => PoolName::default(),
+        text => text
+            .parse()
+            .map_err(|error: ostler_core::id::IdError| invalid("pool", error.to_string()))?,
+    };
+    app.check_pool(&pool)?;
+    let max_moves = match request.max_moves {
+        0 => USUAL_MOVES,
+        moves if moves <= MOST_MOVES => moves,
+        moves => {
+            return Err(invalid("max_moves", format!("{moves} is too many: at most {MOST_MOVES}")));
+        }
+    };
+    app.order(&caller, &pool, Order::Rebalance { max_moves }).await
+}
+
 /// `command.get`
 pub async fn get(
     app: Shared,

@@ -15,6 +15,7 @@ use prometheus::IntCounter;
 use tokio::sync::{mpsc, watch};
 
 mod artifacts;
+mod asked;
 mod endpoints;
 mod fact;
 mod filter;
@@ -71,6 +72,7 @@ impl Index {
             Bucket::Reports,
             Bucket::Commands,
             Bucket::Artifacts,
+            Bucket::Accounts,
         ];
         buckets.extend(bus.config().pools.iter().cloned().map(Bucket::Placements));
         let channel = |bucket: &Bucket| (bucket.clone(), watch::Sender::default());

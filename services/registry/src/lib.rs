@@ -26,7 +26,9 @@ mod history;
 mod index;
 mod lead;
 mod node;
+mod quota;
 mod refusal;
+mod settings;
 mod specs;
 mod status;
 pub mod store;
@@ -127,6 +129,13 @@ async fn serve(app: &Shared) -> Result<(), SendError> {
         .on(with(app, command::stop))
         .on(with(app, command::restart))
         .on(with(app, command::relocate))
+        .on(with(app, command::rebalance))
+        .on(with(app, quota::get))
+        .on(with(app, quota::list))
+        .on(with(app, quota::put))
+        .on(with(app, quota::delete))
+        .on(with(app, settings::get))
+        .on(with(app, settings::put))
         .on(with(app, command::get))
         .on(with(app, command::list))
         .on(with(app, node::get))

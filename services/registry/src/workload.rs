@@ -11,8 +11,9 @@ use ostler_schemas::wire::WireError;
 
 use crate::app::{App, Shared};
 use crate::index::{Labels, limit};
+use crate::quota::QuotaGate;
 use crate::refusal::{conflict, invalid, not_found, unread};
-use crate::write::{Changed, Terms, change, event_id};
+use crate::write::{Changed, Gate as _, Terms, change_through, event_id};
 
 mod after;
 mod desired;
@@ -111,11 +112,13 @@ impl App {
         let stamp = self.stamp(caller);
         if dry_run {
             let (head, revision) = self.head(&key).await?;
-            let next = step(&head, &stamp)?.unwrap_or(head);
+            let next = step(&head, &stamp)?.unwrap_or_else(|| head.clone());
+            QuotaGate::to(self, &key).await?.admit(Some(&head), &next)?;
             return Ok(self.view(&next, revision));
         }
         let terms = Terms { op_id: &caller.op_id, if_revision };
-        let changed = change(&self.bus, HeadKey(key.clone()), terms, |head| {
+        let gate = QuotaGate::to(self, &key).await?;
+        let changed = change_through(&self.bus, HeadKey(key.clone()), terms, &gate, |head| {
             step(head.ok_or_else(|| not_found("workload", &key))?, &stamp)
         });
         let changed = changed.await?;
@@ -170,7 +173,8 @@ pub async fn put(
     }
     app.keep_spec(&workload).await?;
     let terms = Terms { op_id: &caller.op_id, if_revision: request.if_revision };
-    let changed = change(&app.bus, HeadKey(key.clone()), terms, present).await?;
+    let gate = QuotaGate::to(&app, &key).await?;
+    let changed = change_through(&app.bus, HeadKey(key.clone()), terms, &gate, present).await?;
     // Of a repeated one it is not known what was there before; its first version was the first.
     let first = changed.before.is_none() && changed.value.version == Version(1);
     let created = changed.wrote && changed.before.is_none() || changed.repeated && first;
@@ -200,6 +204,9 @@ async fn dry_put(
     }
     let head = entry.map(|entry| entry.value);
     let next = present(head.as_ref())?;
+    if let Some(next) = &next {
+        QuotaGate::to(app, &workload.key()).await?.admit(head.as_ref(), next)?;
+    }
     let (created, changed) = (head.is_none(), next.is_some());
     let plan = pb::WorkloadPlan {
         workloads: vec![workload.clone().into()],

@@ -1,12 +1,13 @@
 //! Writes by compare-and-set: read from the leader, decide, write, and again if somebody was faster.
 
+use std::future::Future;
 use std::time::Duration;
 
-use ostler_bus::{Bus, Entry, WriteError};
+use ostler_bus::{Bus, Entry, Fence, WriteError};
 use ostler_core::head::Head;
 use ostler_core::id::Revision;
 use ostler_core::node::Node;
-use ostler_schemas::bucket::Key;
+use ostler_schemas::bucket::{Key, QuotaRecord, SettingsRecord};
 use ostler_schemas::problem::{Code, Problem};
 use rand::Rng as _;
 
@@ -28,6 +29,17 @@ impl Stamped for Head {
     }
 }
 impl Stamped for Node {
+    fn op_id(&self) -> &str {
+        &self.op_id
+    }
+}
+
+impl Stamped for QuotaRecord {
+    fn op_id(&self) -> &str {
+        &self.op_id
+    }
+}
+impl Stamped for SettingsRecord {
     fn op_id(&self) -> &str {
         &self.op_id
     }
@@ -71,12 +83,49 @@ pub struct Terms<'a> {
     pub if_revision: Option<u64>,
 }
 
+/// What a change has to pass besides.
+pub trait Gate<V> {
+    /// Asked before each try: what nobody else may write meanwhile, if anything.
+    fn open(&self) -> impl Future<Output = Result<Option<Fence>, Problem>> + Send;
+
+    /// Whether this may be written in the place of that. Nothing is changed when it refuses.
+    fn admit(&self, before: Option<&V>, after: &V) -> Result<(), Problem>;
+}
+
+/// No gate at all.
+pub struct Free;
+
+impl<V: Sync> Gate<V> for Free {
+    async fn open(&self) -> Result<Option<Fence>, Problem> {
+        Ok(None)
+    }
+
+    fn admit(&self, _: Option<&V>, _: &V) -> Result<(), Problem> {
+        Ok(())
+    }
+}
+
 /// Changes one key. `step` decides from what is there: a new value, or `None` to leave it as it is.
 /// It may be asked several times. Nothing is changed when it refuses.
 pub async fn change<K>(
     bus: &Bus,
     key: K,
     terms: Terms<'_>,
+    step: impl FnMut(Option<&K::Value>) -> Result<Option<K::Value>, Problem>,
+) -> Result<Changed<K::Value>, Problem>
+where
+    K: Key,
+    K::Value: Stamped,
+{
+    change_through(bus, key, terms, &Free, step).await
+}
+
+/// The same through a gate.
+pub async fn change_through<K>(
+    bus: &Bus,
+    key: K,
+    terms: Terms<'_>,
+    gate: &(impl Gate<K::Value> + Sync),
     mut step: impl FnMut(Option<&K::Value>) -> Result<Option<K::Value>, Problem>,
 ) -> Result<Changed<K::Value>, Problem>
 where
@@ -86,6 +135,7 @@ where
     // What was there before a write of ours whose answer was lost.
     let mut open = None;
     for _ in 0..TRIES {
+        let fence = gate.open().await?;
         let entry = bus.get(&key).await.map_err(unread)?;
         let found = entry.as_ref().map_or(Revision(0), |entry| entry.revision);
         if let Some(entry) = entry.as_ref().filter(|entry| entry.value.op_id() == terms.op_id) {
@@ -102,7 +152,14 @@ where
             let left = entry.as_ref().map(unchanged);
             return left.ok_or_else(|| crate::refusal::not_found("key", &key));
         };
-        match bus.update(&key, &value, found).await {
+        gate.admit(entry.as_ref().map(|entry| &entry.value), &value)?;
+        let wrote = match &fence {
+            // What was read was written after the fence was seen: it is not what was counted.
+            Some(fence) if found > fence.at => continue,
+            Some(fence) => bus.update_within(&key, &value, fence).await,
+            None => bus.update(&key, &value, found).await,
+        };
+        match wrote {
             Ok(revision) => {
                 let before = entry.map(|entry| entry.value);
                 return Ok(Changed { value, revision, before, wrote: true, repeated: false });

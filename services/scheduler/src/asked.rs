@@ -27,6 +27,8 @@ pub(crate) enum Question {
     Workload(WorkloadKey, Option<NodeName>),
     /// What a node has, carries and refuses.
     Node(NodeName),
+    /// What a rebalance would move now, with at most so many moves.
+    Evening(u32),
     /// A copy of the engine, to be led on elsewhere.
     Copy,
 }
@@ -70,6 +72,7 @@ pub(crate) fn answer(
             let found = engine.explain_workload(key, only.as_ref(), now);
             document(&found.ok_or_else(|| missing(format!("no workload `{key}`")))?)
         }
+        Question::Evening(max_moves) => document(&engine.evening(*max_moves, now)),
         Question::Node(node) => {
             let found = engine.explain_node(node, now);
             let ours =
@@ -121,6 +124,7 @@ fn as_document(value: &impl Serialize) -> Result<pb::Document, Refusal> {
 pub(crate) fn describe(pool: &PoolName, question: &Question) -> String {
     match question {
         Question::Workload(key, _) => format!("pool {pool}: explain workload {key}"),
+        Question::Evening(moves) => format!("pool {pool}: plan {moves} moves that even out"),
         Question::Node(node) => format!("pool {pool}: explain node {node}"),
         Question::Copy => format!("pool {pool}: a copy for what-if"),
     }

@@ -81,6 +81,7 @@ impl Config {
             mass_loss_pause: self.mass_loss_pause,
             exclude_for: self.exclude_for,
             left_for: self.left_for,
+            ..Settings::default()
         }
     }
 

@@ -22,6 +22,7 @@ pub(crate) fn bucket(source: Source, pool: &PoolName) -> Bucket {
         Source::Commands => Bucket::Commands,
         Source::Placements => Bucket::Placements(pool.clone()),
         Source::Reports => Bucket::Reports,
+        Source::Settings => Bucket::Settings,
     }
 }
 
@@ -45,7 +46,7 @@ pub(crate) enum FeedError {
     Beats(#[source] SendError),
 }
 
-/// The five watches and the heartbeats. Its tasks end with it.
+/// The six watches and the heartbeats. Its tasks end with it.
 #[derive(Debug)]
 pub(crate) struct Feed {
     bus: Bus,

@@ -71,6 +71,7 @@ pub(crate) const fn kind(decision: &Decision) -> &'static str {
         Decision::Place { moved: None, .. } => "instance.placed",
         Decision::Place { moved: Some(_), .. } => "instance.moved",
         Decision::Stop { .. } => "instance.stopped",
+        Decision::Preempt { .. } => "instance.preempted",
         Decision::Restart { .. } => "instance.restarted",
         Decision::Lost { .. } => "instance.lost",
         Decision::UpdateFailed { .. } => "workload.update_failed",
@@ -114,6 +115,16 @@ fn event(decision: &Decision) -> pb::Event {
             (event.instance, event.node) = (id.to_string(), node.to_string());
             event.reason = (*reason).to_owned();
             details.push(("slot", slot.to_string()));
+        }
+        Decision::Preempt { id, workload, slot, node, by, by_slot } => {
+            name(&mut event, workload);
+            (event.instance, event.node) = (id.to_string(), node.to_string());
+            event.reason = format!("`{by}` is more important");
+            details = vec![
+                ("slot", slot.to_string()),
+                ("by", by.to_string()),
+                ("by_slot", by_slot.to_string()),
+            ];
         }
         Decision::Restart { id, workload, node } => {
             name(&mut event, workload);
@@ -179,7 +190,9 @@ fn why_unplaced(unplaced: &Unplaced) -> (String, Vec<(&'static str, String)>) {
     let counts = unplaced.reasons.iter().map(|(why, nodes)| format!("{} {nodes}", why.as_str()));
     let reason = format!("no node: {}", counts.collect::<Vec<_>>().join(", "));
     let (first, last) = unplaced.slots;
-    (reason, vec![("first_slot", first.to_string()), ("last_slot", last.to_string())])
+    let count = unplaced.count().to_string();
+    let slots = [("first_slot", first.to_string()), ("last_slot", last.to_string())];
+    (reason, slots.into_iter().chain([("count", count)]).collect())
 }
 
 /// What is summed up: the kind and the workload of a decision about one instance.
@@ -189,6 +202,7 @@ fn sum_key(decision: &Decision) -> Option<(&'static str, &WorkloadKey, &str)> {
             Some((kind(decision), workload, moved.as_ref().map_or("", |(_, why)| why)))
         }
         Decision::Stop { workload, reason, .. } => Some((kind(decision), workload, reason)),
+        Decision::Preempt { workload, .. } => Some((kind(decision), workload, "preempted")),
         Decision::Restart { workload, .. } => Some((kind(decision), workload, "")),
         Decision::Lost { workload, .. } => Some((kind(decision), workload, "node_lost")),
         Decision::UpdateFailed { .. }

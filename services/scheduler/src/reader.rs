@@ -5,7 +5,8 @@ use ostler_core::command::Command;
 use ostler_core::id::{NodeName, PoolName};
 use ostler_core::instance::{Manifest, Report};
 use ostler_core::reconcile::{Event, Intake, Progress, Source};
-use ostler_schemas::bucket::{Outcomes, PlacementKey};
+use ostler_core::tuning::{Level, Tuning};
+use ostler_schemas::bucket::{Outcomes, PlacementKey, SettingsKey, SettingsRecord};
 use ostler_schemas::wire::WireError;
 use thiserror::Error;
 
@@ -65,6 +66,7 @@ impl Reader {
             Source::Commands => self.on_command(key, value),
             Source::Placements => self.on_placement(key, value),
             Source::Reports => self.on_report(key, value),
+            Source::Settings => self.on_settings(key, value),
         };
         event.map_err(|source_error| Unreadable {
             bucket: source.as_str(),
@@ -109,11 +111,54 @@ impl Reader {
         }
     }
 
+    fn on_settings(&self, key: &str, value: &[u8]) -> Result<Option<Event>, WireError> {
+        let SettingsRecord { settings, .. } = WatchEvent::decode(value)?;
+        Ok(self.tuning(key, settings))
+    }
+
+    /// Of the fleet, or of our pool; nobody else's.
+    fn tuning(&self, key: &str, tuning: Tuning) -> Option<Event> {
+        let level = match SettingsKey::read(key)?.0 {
+            None => Level::Fleet,
+            Some(pool) if pool == self.pool => Level::Pool,
+            Some(_) => return None,
+        };
+        Some(Event::Tuning(level, Box::new(tuning)))
+    }
+
     fn gone(&mut self, source: Source, key: &str) -> Option<Event> {
         match source {
             Source::Workloads => self.intake.on_head_gone(key.parse().ok()?),
             Source::Nodes => self.intake.on_node_gone(key.parse().ok()?),
+            Source::Settings => self.tuning(key, Tuning::default()),
             Source::Commands | Source::Placements | Source::Reports => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_the_fleet_and_of_the_pool_are_heard_and_no_others() {
+        let mut reader = Reader::new(PoolName::default());
+        let value = br#"{"settings":{"preemption":true},"updated_at":0,"op_id":""}"#;
+        let mut level = |key: &str| match reader.put(Source::Settings, key, value) {
+            Ok(Some(Event::Tuning(level, tuning))) => {
+                assert_eq!(tuning.preemption, Some(true));
+                Some(level)
+            }
+            other => {
+                assert!(matches!(other, Ok(None)), "{key}: {other:?}");
+                None
+            }
+        };
+        assert_eq!(level("fleet"), Some(Level::Fleet));
+        assert_eq!(level("pool.default"), Some(Level::Pool));
+        assert_eq!(level("pool.edge"), None);
+        assert_eq!(level("other"), None);
+        let garbage = reader.put(Source::Settings, "fleet", br#"{"settings":{"x":1}}"#);
+        assert!(garbage.is_err(), "what cannot be read is said, and changes nothing");
     }
 }

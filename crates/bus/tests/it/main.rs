@@ -3,6 +3,7 @@
 mod backup;
 mod connection;
 mod events;
+mod fence;
 mod fenced;
 mod fixture;
 mod kv;

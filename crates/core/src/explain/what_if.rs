@@ -161,8 +161,8 @@ pub struct WhatIf {
     pub placements: Vec<WouldPlace>,
     /// What would be stopped.
     pub stops: Vec<WouldStop>,
-    /// Those of the stops that make room for something more important.
-    pub evictions: Vec<WouldStop>,
+    /// What would have to end for more important work; also among the stops.
+    pub evictions: Vec<WouldEvict>,
     /// What would be moved; each is a placement too.
     pub moves: Vec<WouldMove>,
     /// What would stay where it is lost, and be waited for.
@@ -229,6 +229,23 @@ pub struct WouldStop {
     pub node: NodeName,
     /// Such as `scaled`.
     pub reason: &'static str,
+}
+
+/// An instance that would have to end for a more important one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WouldEvict {
+    /// Which copy.
+    pub id: InstanceId,
+    /// Of which workload.
+    pub workload: WorkloadKey,
+    /// Its index.
+    pub slot: Slot,
+    /// Where.
+    pub node: NodeName,
+    /// For which workload.
+    pub by: WorkloadKey,
+    /// For which of its slots.
+    pub by_slot: Slot,
 }
 
 /// A move that would be made.

@@ -75,9 +75,7 @@ impl Engine {
                 Answer::running("taken up".to_owned())
             }
             Order::Promote { workload } => self.promote(workload, turn),
-            Order::Rebalance { .. } => {
-                Answer::refused("rebalancing is not in this version yet".to_owned())
-            }
+            Order::Rebalance { max_moves } => self.take_up_evening(*max_moves, first, turn),
         }
     }
 
@@ -132,6 +130,21 @@ impl Engine {
             // Another leader had started to move it, and it has gone since.
             Err(_) if first == Why::None => Answer::done(),
             Err(refused) => refused,
+        }
+    }
+
+    fn take_up_evening(&mut self, max_moves: u32, first: Why, turn: &mut Turn) -> Answer {
+        // What a leader before us had begun goes on by itself.
+        if first == Why::None || self.begin_evening(max_moves, turn) == 0 {
+            return Answer::done();
+        }
+        self.follow_evening(turn)
+    }
+
+    pub(super) fn follow_evening(&mut self, turn: &mut Turn) -> Answer {
+        match self.evening_moves(turn) {
+            0 => Answer::done(),
+            left => Answer::running(format!("{left} being moved")),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::time::{Span, Timestamp};
 use crate::workload::Kind;
 
 use super::Engine;
+use super::ending::OTHERS;
 use super::picture::{at, index};
 use super::plan::{Pass, Turn};
 use super::slot::{Hold, Unit};
@@ -12,6 +13,8 @@ use super::why::Why;
 
 /// For how long a passed exclusion is remembered, so that the next one is longer.
 const REMEMBER: Span = Span::from_secs(3600);
+/// For how long it is remembered that a slot was moved to even out the nodes' use.
+const REST: Span = Span::from_secs(300);
 
 impl Engine {
     /// Forgets what belongs to older texts or is long past.
@@ -24,6 +27,7 @@ impl Engine {
             .excluded
             .retain(|one| one.version >= head.compatible_since && one.until.plus(REMEMBER) > now);
         work.woken |= progress.excluded.len() < passed_over;
+        progress.rebalanced.retain(|(_, at)| at.plus(REST) > now);
         if progress.completed_version < head.compatible_since && head.spec.kind != Kind::Cron {
             progress.completed.clear();
         }
@@ -103,7 +107,11 @@ impl Engine {
     /// Slots whose instance is available start again from the first back-off.
     fn forgive(&mut self, pass: &Pass, wanted: u32) {
         let waiting = &mut self.works[at(pass.work)].progress.waiting;
+        let failing = pass.units.iter().any(|unit| !unit.available && !unit.done());
         waiting.retain(|(slot, _, _)| {
+            if *slot == OTHERS {
+                return failing;
+            }
             let unit = usize::try_from(slot.0).ok().and_then(|slot| pass.units.get(slot));
             slot.0 < wanted && unit.is_some_and(|unit| !unit.available && !unit.done())
         });

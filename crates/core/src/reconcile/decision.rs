@@ -44,6 +44,21 @@ pub enum Decision {
         /// `scaled`, `deleted`, `updated`, `drain`, `moved`, `command` …
         reason: &'static str,
     },
+    /// An instance was told to end because more important work needs its place; beside its `Stop`.
+    Preempt {
+        /// Who has to go.
+        id: InstanceId,
+        /// Of which workload.
+        workload: WorkloadKey,
+        /// Its index.
+        slot: Slot,
+        /// Where.
+        node: NodeName,
+        /// For which workload.
+        by: WorkloadKey,
+        /// For which of its slots; for kind `system` the number means nothing.
+        by_slot: Slot,
+    },
     /// An instance was told to restart in place.
     Restart {
         /// Which copy.

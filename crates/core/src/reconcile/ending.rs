@@ -52,7 +52,8 @@ impl Engine {
             }
         }
         self.remove(index, turn);
-        let had_to_go = matches!(why, Why::Drain | Why::Moved | Why::Failed | Why::Declined);
+        let had_to_go =
+            matches!(why, Why::Drain | Why::Moved | Why::Failed | Why::Declined | Why::Preempted);
         if had_to_go && !self.is_run(work, slot) {
             self.works[at(work)].origins.insert(slot, (origin, why));
         } else if why != Why::NodeLost {
@@ -149,12 +150,24 @@ impl Engine {
     }
 }
 
+/// Of so many slots the back-off is remembered one by one; all others of the workload wait together.
+const ONE_BY_ONE: usize = 4096;
+/// The slot that stands for all others.
+pub(super) const OTHERS: Slot = Slot(u32::MAX);
+
 /// The slot waits before its next try, longer after each failure in a row.
 fn wait(progress: &mut Progress, head: &Head, slot: Slot, now: Timestamp) {
     let backoff = &head.spec.reschedule.backoff;
+    let known = progress.waiting.binary_search_by_key(&slot, |(slot, _, _)| *slot).is_ok();
+    let crowded = progress.waiting.len() >= ONE_BY_ONE && !known;
+    let slot = if crowded { OTHERS } else { slot };
     match progress.waiting.binary_search_by_key(&slot, |(slot, _, _)| *slot) {
         Ok(place) => {
             let (_, until, failures) = &mut progress.waiting[place];
+            if slot == OTHERS && *until > now {
+                // The others fail together: that is one failure.
+                return;
+            }
             *until = now.plus(backoff.after(*failures, LONGEST_BACKOFF));
             *failures += 1;
         }

@@ -5,6 +5,7 @@ use crate::head::Head;
 use crate::id::{Epoch, NodeName, Revision, Term, WorkloadKey};
 use crate::instance::{Manifest, Report};
 use crate::node::{Bid, Heartbeat, Node};
+use crate::tuning::{Level, Tuning};
 
 use super::Progress;
 
@@ -33,6 +34,8 @@ pub enum Event {
     Progress(WorkloadKey, Box<Progress>),
     /// The outcomes as they stand on the bus, at takeover.
     Outcomes(Vec<Outcome>),
+    /// What operators changed of the settings, at one level; all that is said there.
+    Tuning(Level, Box<Tuning>),
     /// The lease under which a node runs fenced instances is gone: of those that were told to stop
     /// or to be kept before the look began, none is alive. See [`super::Engine::leases_to_look_for`].
     NodeLeaseGone {

@@ -27,10 +27,10 @@ impl Engine {
                 Order::Drain { node, .. } => self.follow_drain(node, command.at, turn.now),
                 Order::Evacuate { node } => self.follow_evacuation(node, command.at, turn.now),
                 Order::MoveInstance { instance, .. } => self.follow_move(*instance),
+                Order::Rebalance { .. } => self.follow_evening(turn),
                 Order::StopInstance { .. }
                 | Order::RestartInstance { .. }
-                | Order::Promote { .. }
-                | Order::Rebalance { .. } => Answer::done(),
+                | Order::Promote { .. } => Answer::done(),
             };
             if answer.0 != Verdict::Running {
                 self.orders.running.remove(&id);

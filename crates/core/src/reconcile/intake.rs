@@ -23,13 +23,21 @@ pub enum Source {
     Placements,
     /// What executors say.
     Reports,
+    /// What operators changed of how it decides.
+    Settings,
 }
 
 impl Source {
     /// In the order in which a new leader's engine is told of them. Placements come before
     /// workloads: whose instances are here has to be ended here, wherever it belongs by now.
-    pub const ALL: [Self; 5] =
-        [Self::Nodes, Self::Placements, Self::Workloads, Self::Reports, Self::Commands];
+    pub const ALL: [Self; 6] = [
+        Self::Settings,
+        Self::Nodes,
+        Self::Placements,
+        Self::Workloads,
+        Self::Reports,
+        Self::Commands,
+    ];
 
     /// The word in metrics and logs.
     #[must_use]
@@ -40,6 +48,7 @@ impl Source {
             Self::Commands => "commands",
             Self::Placements => "placements",
             Self::Reports => "reports",
+            Self::Settings => "settings",
         }
     }
 }
@@ -170,7 +179,7 @@ impl Intake {
         match source {
             Source::Workloads => self.untold_workloads = Some(self.workloads.clone()),
             Source::Nodes => self.untold_nodes = Some(self.nodes.clone()),
-            Source::Commands | Source::Placements | Source::Reports => {}
+            Source::Commands | Source::Placements | Source::Reports | Source::Settings => {}
         }
     }
 
@@ -185,7 +194,9 @@ impl Intake {
                 let untold = self.untold_nodes.take().unwrap_or_default();
                 untold.into_iter().filter_map(|node| self.on_node_gone(node)).collect()
             }
-            Source::Commands | Source::Placements | Source::Reports => Vec::new(),
+            Source::Commands | Source::Placements | Source::Reports | Source::Settings => {
+                Vec::new()
+            }
         }
     }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use crate::head::Head;
 use crate::id::NodeName;
 use crate::instance::{Entry, Group, Manifest};
-use crate::node::{Heartbeat, Liveness, Node};
+use crate::node::{Admin, Heartbeat, Liveness, Node};
 use crate::placement::{Request, Seat, image};
 use crate::time::Timestamp;
 use crate::workload::{Kind, Strategy, Workload};
 
 use super::fence::Unleased;
 use super::picture::{Instance, NONE, Text, at};
+use super::wake::shape;
 use super::why::Why;
 use super::{Engine, Event};
 
@@ -51,9 +52,13 @@ impl Engine {
                     self.orders.waiting.insert(command.id.clone(), *command);
                 }
             }
+            Event::Tuning(level, tuning) => self.observe_tuning(level, *tuning),
             Event::Manifest(name, manifest) => self.observe_manifest(&name, &manifest, now),
             Event::Progress(key, progress) => {
                 let work = self.work_index(&key);
+                if !progress.reserved.is_empty() {
+                    self.unrestored.insert(work);
+                }
                 self.works[at(work)].progress = *progress;
                 self.fleet_changed |= self.conditional.contains(&work);
                 self.dirty.insert(work);
@@ -70,6 +75,7 @@ impl Engine {
         for index in &self.nodes[at(node)].entries {
             self.dirty.insert(self.instances[at(*index)].work);
         }
+        self.dirty.extend(self.nodes[at(node)].held.iter().map(|key| key.0));
     }
 
     fn observe_head(&mut self, head: Head) {
@@ -87,8 +93,15 @@ impl Engine {
         let tags = tags(&head.spec);
         let state = &mut self.works[at(work)];
         state.request = Some(Arc::new(Request::of(&head.spec)));
+        let priority = state.priority();
+        state.shape = shape(&head.spec);
+        state.in_vain.clear();
         state.head = Some(Arc::new(head));
         state.woken = true;
+        if state.priority() < priority && self.settings.preemption {
+            // Who was not important enough may be now.
+            self.wake_all();
+        }
         self.note_condition(work);
         self.retag(work, tags);
     }
@@ -124,12 +137,19 @@ impl Engine {
         if same {
             return;
         }
-        let moved = |old: Box<Node>| old.facts != new.facts || old.pool != new.pool;
-        if old.is_none_or(moved) {
+        let moved = |old: &Node| old.facts != new.facts || old.pool != new.pool;
+        if old.as_deref().is_none_or(moved) {
             self.columns.clear();
         }
         self.brake_stale = true;
         self.fleet_changed = true;
+        let took = old
+            .as_ref()
+            .is_some_and(|old| (old.admin, old.liveness) == (Admin::Active, Liveness::Online));
+        if !took && self.takes_work(index) {
+            self.note_join();
+        }
+        self.evenness.stale = true;
         self.freed.insert(index);
         self.mark_node(index);
         self.dirty.extend(self.systems.iter().copied());
@@ -151,6 +171,9 @@ impl Engine {
         let more = after.memory > before.memory || after.disk > before.disk;
         if more && !self.blocked.is_empty() {
             self.relieved.insert(*node);
+        }
+        if more {
+            self.dirty.extend(self.nodes[at(*node)].held.iter().map(|key| key.0));
         }
     }
 

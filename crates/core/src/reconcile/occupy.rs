@@ -27,6 +27,7 @@ impl Engine {
         }
         self.fields.changed(instance.node);
         self.works[at(instance.work)].slots.insert((instance.slot, index));
+        self.evenness.stale = true;
         self.ids.insert(instance.id, index);
         self.newest = self.newest.max(Some((instance.id, instance.node)));
         let counts = instance.desired != Desired::Keep;
@@ -70,6 +71,8 @@ impl Engine {
         // The room that one leaves may let the next one stay.
         self.fleet_changed |= withdrawn;
         self.room_changed();
+        self.evenness.stale = true;
+        self.tell_holders(node);
         if counted {
             self.tally(work, node, Tally::Less);
         } else {
@@ -122,6 +125,8 @@ impl Engine {
             (false, true) => {
                 self.nodes[at(node)].kept += 1;
                 self.closed_or_open(node);
+                // Its group has one less: that may help on other nodes.
+                self.freed.insert(node);
                 self.tally(work, node, Tally::Less);
             }
             (true, false) => {

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::explain::{Load, Supposition, WhatIf, WouldMove, WouldPlace, WouldStop};
+use crate::explain::{Load, Supposition, WhatIf, WouldEvict, WouldMove, WouldPlace, WouldStop};
 use crate::id::{NodeName, WorkloadKey};
 use crate::node::{Admin, Liveness, Node};
 use crate::workload::Workload;
 
-use super::picture::{NONE, NodeState};
+use super::picture::NodeState;
 use super::{Decision, Engine, Unplaced};
 
 /// At most so many placements are told with their reasons, and so many nodes with their loads.
@@ -66,6 +66,7 @@ impl Load {
 pub(super) struct Log {
     placements: Vec<WouldPlace>,
     stops: Vec<WouldStop>,
+    evictions: Vec<WouldEvict>,
     moves: Vec<WouldMove>,
     /// Something happened after the first instant.
     pub late: bool,
@@ -88,6 +89,9 @@ impl Log {
                 self.stops.push(WouldStop { id, workload, slot, node, reason });
                 self.late = true;
             }
+            Decision::Preempt { id, workload, slot, node, by, by_slot } => {
+                self.evictions.push(WouldEvict { id, workload, slot, node, by, by_slot });
+            }
             Decision::Restart { .. }
             | Decision::Lost { .. }
             | Decision::UpdateFailed { .. }
@@ -100,15 +104,11 @@ impl Log {
     }
 
     pub fn into(self, what_if: &mut WhatIf) {
-        let Self { placements, stops, moves, .. } = self;
-        let evicted = stops.iter().filter(|stop| stop.reason == EVICTED).cloned();
-        what_if.evictions = evicted.collect();
-        (what_if.placements, what_if.stops, what_if.moves) = (placements, stops, moves);
+        let Self { placements, stops, evictions, moves, .. } = self;
+        (what_if.placements, what_if.stops) = (placements, stops);
+        (what_if.evictions, what_if.moves) = (evictions, moves);
     }
 }
-
-/// The reason of a stop that makes room for something more important.
-const EVICTED: &str = "preempted";
 
 impl WhatIf {
     pub(super) fn compare(&mut self, before: &Standing, after: Standing, supposed: &Supposition) {
@@ -126,12 +126,12 @@ impl WhatIf {
         self.nodes = loads.collect();
         let put: BTreeSet<WorkloadKey> = supposed.workloads.iter().map(Workload::key).collect();
         let count = |runs: &BTreeMap<WorkloadKey, Vec<Unplaced>>| -> u32 {
-            runs.values().flatten().map(slots).sum()
+            runs.values().flatten().map(Unplaced::count).sum()
         };
         self.unplaced_slots = (count(&before.unplaced), count(&after.unplaced));
         let worse = |key: &WorkloadKey, runs: &[Unplaced]| {
             let had = before.unplaced.get(key).map_or(&[][..], Vec::as_slice);
-            let known = |run: &Unplaced| had.iter().any(|old| covers(old, run));
+            let known = |run: &Unplaced| had.iter().any(|old| run.within(old));
             put.contains(key) || !runs.iter().all(known)
         };
         self.unplaced = after.unplaced;
@@ -139,7 +139,7 @@ impl WhatIf {
     }
 
     pub(super) fn conclude(&mut self, supposed: &Supposition) {
-        let without: u32 = self.unplaced.values().flatten().map(slots).sum();
+        let without: u32 = self.unplaced.values().flatten().map(Unplaced::count).sum();
         self.survives = without == 0 && self.complete;
         let moves = self.moves.len();
         let fresh = self.placements.len().saturating_sub(moves);
@@ -168,15 +168,4 @@ impl WhatIf {
             (more, _) => format!("no: {more} have no place; {what}"),
         };
     }
-}
-
-/// Whether all slots of `run` were without a place before.
-fn covers(old: &Unplaced, run: &Unplaced) -> bool {
-    old.slots.0 <= run.slots.0 && run.slots.1 <= old.slots.1
-}
-
-/// How many slots a run has.
-fn slots(run: &Unplaced) -> u32 {
-    let (first, last) = run.slots;
-    if first.0 == NONE { 1 } else { last.0 - first.0 + 1 }
 }

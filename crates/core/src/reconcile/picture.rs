@@ -17,6 +17,7 @@ use crate::resources::Resources;
 use crate::time::Timestamp;
 
 use super::fence::Unleased;
+use super::hold::HoldKey;
 use super::why::Why;
 use super::{Engine, Progress, Unplaced};
 
@@ -78,6 +79,8 @@ pub(super) struct NodeState {
     pub battery: Option<bool>,
     pub ports: PortTable,
     pub entries: BTreeSet<u32>,
+    /// The places on it that are kept, for whom.
+    pub held: BTreeSet<HoldKey>,
     /// How many of them say `keep`: it gets no new work before their fate is settled.
     pub kept: u32,
     /// Whether its manifest is known, from the bus or because we wrote it.
@@ -102,6 +105,7 @@ impl NodeState {
             battery: None,
             ports: PortTable::new((0, 0)),
             entries: BTreeSet::new(),
+            held: BTreeSet::new(),
             kept: 0,
             manifest_known: false,
             incarnation: 0,
@@ -171,6 +175,10 @@ pub(super) struct Work {
     pub blocked: bool,
     /// Something happened that could help.
     pub woken: bool,
+    /// What it has in common with others that have a place exactly when it has.
+    pub shape: Option<Arc<str>>,
+    /// Nodes where making room for it did not help, and until when that is remembered.
+    pub in_vain: BTreeMap<u32, Timestamp>,
     /// Replacements that have no place.
     pub stuck: Option<Unplaced>,
     /// How many instances were up to date and ready when last looked at.
@@ -203,6 +211,8 @@ impl Work {
             watch: false,
             blocked: false,
             woken: true,
+            shape: None,
+            in_vain: BTreeMap::new(),
             stuck: None,
             settled: u32::MAX,
             asked_back: Version(0),

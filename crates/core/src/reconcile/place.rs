@@ -1,6 +1,6 @@
 //! Missing instances and replacements get their nodes, or reasons.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::explain::Choice;
@@ -19,7 +19,7 @@ use super::why::Why;
 use super::{Decision, Engine, Note, Unplaced};
 
 /// At most so many nodes are named with their reasons.
-const NAMED: usize = 100;
+pub(super) const NAMED: usize = 100;
 /// Of so many decisions of a plan each is told with why it was taken.
 const TOLD: usize = 1000;
 
@@ -30,12 +30,13 @@ impl Engine {
             self.place_on_nodes(pass, turn);
             return;
         }
-        let missing: Vec<u32> = pass
+        let mut missing: Vec<u32> = pass
             .units
             .iter()
             .filter(|unit| unit.hold == Hold::Missing)
             .map(|unit| unit.slot)
             .collect();
+        self.take_held(pass, &mut missing, turn);
         let state = &self.works[at(pass.work)];
         // That one thing has no place says nothing of others: a move may be bound to one node.
         let tried = (missing.is_empty() || !state.progress.unplaced.is_empty())
@@ -44,8 +45,7 @@ impl Engine {
             self.still_blocked(pass, &missing, turn);
             return;
         }
-        let fill = |slot: u32| Want { slot, replaces: None, why: Why::None, to: None, not: None };
-        let mut wants: Vec<Want> = missing.into_iter().map(fill).collect();
+        let mut wants: Vec<Want> = missing.into_iter().map(Want::fill).collect();
         wants.append(&mut pass.wants);
         let mut misses = Misses::default();
         if let Some(slot) = pass.nowhere {
@@ -55,7 +55,8 @@ impl Engine {
         }
         // Those that may not go anywhere come first.
         wants.sort_by_key(|want| want.to.is_none() && want.not.is_none());
-        self.place_all(pass, wants, (&mut misses, turn));
+        self.place_anywhere(pass, wants, (&mut misses, turn));
+        self.make_room(pass, &mut misses, turn);
         self.note_misses(pass, misses, turn);
     }
 
@@ -63,7 +64,8 @@ impl Engine {
     fn still_blocked(&mut self, pass: &mut Pass, missing: &[u32], turn: &mut Turn) {
         let progress = &self.works[at(pass.work)].progress;
         let reasons = progress.unplaced.first().cloned();
-        let unplaced = reasons.map_or_else(Vec::new, |reasons| runs(missing, &reasons));
+        let unplaced = reasons.and_then(|reasons| Unplaced::of(missing, &reasons));
+        let unplaced = unplaced.into_iter().collect();
         self.set_unplaced(pass, unplaced, turn);
         let stuck = self.works[at(pass.work)].stuck.is_some();
         let wanting = !missing.is_empty() || !pass.wants.is_empty() || pass.nowhere.is_some();
@@ -71,6 +73,30 @@ impl Engine {
             self.works[at(pass.work)].stuck = None;
         }
         self.block(pass, turn.now);
+    }
+
+    /// Places them all; not if one that asks for the same found no node just now.
+    fn place_anywhere(
+        &mut self,
+        pass: &mut Pass,
+        wants: Vec<Want>,
+        (misses, turn): (&mut Misses, &mut Turn),
+    ) {
+        let plain = wants.iter().all(|want| want.to.is_none() && want.not.is_none());
+        let shape = self.shape_of(pass.work, turn.now).filter(|_| plain);
+        let known = self.hopeless.why(shape.as_deref()).filter(|_| self.freed.is_empty());
+        if let Some(why) = known {
+            misses.reasons.get_or_insert(why);
+            wants.into_iter().for_each(|want| self.miss(pass, want, misses, turn));
+            return;
+        }
+        let none = wants.is_empty() || misses.reasons.is_some();
+        self.place_all(pass, wants, (misses, turn));
+        if let (false, Some(why)) =
+            (none, misses.reasons.as_ref().filter(|_| !misses.slots.is_empty()))
+        {
+            self.hopeless.note(shape, why);
+        }
     }
 
     fn place_all(
@@ -246,9 +272,7 @@ impl Engine {
         let again = self.works[at(pass.work)].progress.waiting.iter().any(again);
         pass.steps += u32::from(!again);
         self.works[at(pass.work)].watch = true;
-        if !self.blocked.is_empty() {
-            self.wake_near(pass.work);
-        }
+        self.wake_near(pass.work);
     }
 
     fn grant_ports(&mut self, ports: &[crate::workload::PortSpec], node: u32) -> Vec<PortGrant> {
@@ -279,23 +303,23 @@ impl Engine {
 
     /// What each node of the field says, counted and by name.
     pub(super) fn reasons(&self, field: &Field, bounds: Bounds) -> Unplaced {
-        let mut unplaced = Unplaced::default();
+        let (mut counts, mut nodes) = (BTreeMap::new(), BTreeMap::new());
         for (index, stall) in field.stalls().iter().enumerate() {
             let mut reasons = field.reasons(index);
             reasons.add_if(Reason::Pin, || !bounds.have(stall.node));
-            reasons.tally(&mut unplaced.reasons);
-            if unplaced.nodes.len() < NAMED {
+            reasons.tally(&mut counts);
+            if nodes.len() < NAMED {
                 let name = self.nodes[at(stall.node)].name.clone();
-                unplaced.nodes.insert(name, reasons.iter().collect());
+                nodes.insert(name, reasons.iter().collect());
             }
         }
-        unplaced
+        Unplaced::because(counts, nodes)
     }
 
     fn note_misses(&mut self, pass: &mut Pass, misses: Misses, turn: &mut Turn) {
         let reasons = misses.reasons.unwrap_or_default();
-        let unplaced = runs(&misses.slots, &reasons);
-        let stuck = runs(&misses.stuck, &reasons).into_iter().next();
+        let unplaced: Vec<Unplaced> = Unplaced::of(&misses.slots, &reasons).into_iter().collect();
+        let stuck = Unplaced::of(&misses.stuck, &reasons);
         let blocked = !unplaced.is_empty() || stuck.is_some();
         let state = &mut self.works[at(pass.work)];
         state.stuck = stuck;
@@ -307,11 +331,8 @@ impl Engine {
 
     pub(super) fn set_unplaced(&mut self, pass: &Pass, unplaced: Vec<Unplaced>, turn: &mut Turn) {
         let state = &mut self.works[at(pass.work)];
-        let known: BTreeSet<(Slot, Slot)> =
-            state.progress.unplaced.iter().map(|one| one.slots).collect();
-        let fewer = |one: &Unplaced| {
-            known.iter().any(|(first, last)| *first <= one.slots.0 && one.slots.1 <= *last)
-        };
+        let known = &state.progress.unplaced;
+        let fewer = |one: &Unplaced| known.iter().any(|old| one.within(old));
         for news in unplaced.iter().filter(|one| !fewer(one)) {
             let (workload, unplaced) = (state.key.clone(), news.clone());
             turn.plan.decisions.push(Decision::Unplaced { workload, unplaced });
@@ -325,36 +346,22 @@ impl Engine {
         let state = &mut self.works[at(pass.work)];
         state.blocked = !state.progress.unplaced.is_empty() || state.stuck.is_some();
         if !state.blocked {
-            self.blocked.remove(&pass.work);
+            self.wait_no_more(pass.work);
             return;
         }
         let ends = state.progress.excluded.iter().map(|one| one.until);
+        let ends = ends.chain(state.in_vain.values().copied());
         if let Some(end) = ends.filter(|end| *end > now).min() {
             pass.later(end);
         }
-        self.blocked.insert(pass.work);
+        self.wait_for_help(pass.work, now);
     }
 }
 
 /// What found no place in one pass.
 #[derive(Debug, Default)]
-struct Misses {
-    slots: Vec<u32>,
-    stuck: Vec<u32>,
-    reasons: Option<Unplaced>,
-}
-
-/// Slots that follow each other become one run each, with the same reasons. Nodes are named with the
-/// first run only: there may be as many runs as slots.
-pub(super) fn runs(slots: &[u32], reasons: &Unplaced) -> Vec<Unplaced> {
-    let (counts, nodes): (&BTreeMap<Reason, u32>, _) = (&reasons.reasons, &reasons.nodes);
-    slots
-        .chunk_by(|a, b| a + 1 == *b)
-        .enumerate()
-        .map(|(number, run)| Unplaced {
-            slots: (Slot(run[0]), Slot(run[run.len() - 1])),
-            reasons: counts.clone(),
-            nodes: if number == 0 { nodes.clone() } else { BTreeMap::new() },
-        })
-        .collect()
+pub(super) struct Misses {
+    pub slots: Vec<u32>,
+    pub stuck: Vec<u32>,
+    pub reasons: Option<Unplaced>,
 }

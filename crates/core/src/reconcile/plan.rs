@@ -1,6 +1,6 @@
 //! One turn of planning: what is due, what has ended, then each workload that changed.
 
-use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::head::Head;
@@ -10,6 +10,7 @@ use crate::workload::Kind;
 
 use super::picture::{Work, at};
 use super::slot::Unit;
+use super::wake::{News, Turnout};
 use super::why::Why;
 use super::{Decision, Engine, Plan};
 
@@ -62,6 +63,13 @@ pub(super) struct Want {
     pub not: Option<u32>,
 }
 
+impl Want {
+    /// Something for a slot that has nothing, anywhere.
+    pub fn fill(slot: u32) -> Self {
+        Self { slot, replaces: None, why: Why::None, to: None, not: None }
+    }
+}
+
 impl Engine {
     /// Decides what is to be done about all that changed. Planning again gives nothing.
     pub fn plan(&mut self, now: Timestamp) -> Plan {
@@ -69,40 +77,46 @@ impl Engine {
         let mut turn = Turn { now, plan: Plan::default(), left, brake: false };
         self.sort_nodes();
         self.fields.begin();
+        self.hopeless.clear();
+        self.restore_holds();
         self.due(now);
         self.brake(&mut turn);
         self.obey(&mut turn);
-        for work in self.sorted_dirty() {
+        self.keep_even(&mut turn);
+        for (_, _, work) in self.queue() {
             self.settle(work, &mut turn);
         }
         self.judge_feasibility(&mut turn);
         self.wake_waiting();
         self.wake_blocked(now);
-        for work in self.sorted_dirty() {
+        let mut queue = self.queue();
+        while let Some((_, _, work)) = queue.pop_first() {
             self.dirty.remove(&work);
             if turn.left == 0 {
                 self.dirty.insert(work);
-            } else {
-                self.reconcile(work, &mut turn);
+                continue;
             }
+            let line = self.place_in_line(work).filter(|_| self.works[at(work)].woken);
+            self.reconcile(work, &mut turn);
+            let waits = self.waits(work);
+            queue.extend(line.and_then(|line| self.next_in_line(&line, waits, now)));
         }
         self.judge_feasibility(&mut turn);
         self.wake_waiting();
         self.wake_blocked(now);
         self.follow_orders(&mut turn);
         self.fields.end();
+        self.note_begun();
         turn.plan.more = !self.dirty.is_empty();
+        if !turn.plan.more {
+            self.news = News::default();
+        }
         turn.plan
     }
 
     /// Workloads to look at: the more important first, then by name.
-    fn sorted_dirty(&self) -> Vec<u32> {
-        let mut works: Vec<u32> = self.dirty.iter().copied().collect();
-        works.sort_by_cached_key(|work| {
-            let work = &self.works[at(*work)];
-            (Reverse(work.priority()), work.key.clone())
-        });
-        works
+    fn queue(&self) -> BTreeSet<Turnout> {
+        self.dirty.iter().map(|work| self.turnout(*work)).collect()
     }
 
     pub(super) fn sort_nodes(&mut self) {
@@ -149,6 +163,7 @@ impl Engine {
         }
         self.move_away(&mut pass, turn);
         self.place(&mut pass, turn);
+        self.note_holds(&pass);
         if rolls {
             self.judge_update(&mut pass, turn);
             self.ask_back(&pass, turn);
@@ -210,6 +225,8 @@ impl Engine {
     }
 
     fn end_workload(&mut self, work: u32) -> WorkloadKey {
+        self.wait_no_more(work);
+        self.let_all_go(work);
         let state = &mut self.works[at(work)];
         let (key, wake) = (state.key.clone(), state.wake);
         // Versions count from 1 again in its next life: nothing of this one may be taken for that.
@@ -217,19 +234,19 @@ impl Engine {
         self.systems.remove(&work);
         self.waiting.remove(&work);
         self.conditional.remove(&work);
-        self.blocked.remove(&work);
         key
     }
 
     /// A workload without a head is left alone; once nothing of it is there, so is its progress.
     fn forget(&mut self, work: u32, turn: &mut Turn) {
+        self.wait_no_more(work);
+        self.let_all_go(work);
         let state = &mut self.works[at(work)];
         if state.slots.is_empty() && state.progress != super::Progress::default() {
             state.progress = super::Progress::default();
             turn.plan.progress.insert(state.key.clone());
         }
         state.blocked = false;
-        self.blocked.remove(&work);
         if let Some(old) = state.wake.take() {
             self.timers.remove(&(old, work));
         }

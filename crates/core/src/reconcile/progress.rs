@@ -1,7 +1,5 @@
 //! What the leader remembers of a workload beside its placements.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::head::Head;
@@ -11,6 +9,8 @@ use crate::time::Timestamp;
 use crate::workload::{Kind, Workload};
 
 use super::{Feasibility, Runs};
+
+use super::Unplaced;
 
 /// What the leader remembers of a workload beside its placements. Small; written with the manifests
 /// that it belongs to, in one batch.
@@ -51,12 +51,23 @@ pub struct Progress {
     /// In a note: how many more slots have no place than `unplaced` names.
     #[serde(skip_serializing_if = "is_zero")]
     pub unplaced_besides: u32,
+    /// Places that are kept for slots until those who have to leave them have ended. For kind
+    /// `system` only the node counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reserved: Vec<(Slot, NodeName)>,
+    /// Slots that were moved to even out the nodes' use, and when: they rest for a while.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rebalanced: Vec<(Slot, Timestamp)>,
 }
 
 /// So many nodes that are passed over are noted, those that are so the longest.
 const NOTED_EXCLUSIONS: usize = 1_000;
 /// So many slots that wait are noted, those that wait the longest.
 const NOTED_WAITING: usize = 4_096;
+/// So many kept places are noted; a leader that does not know the others finds places anew.
+const NOTED_RESERVED: usize = 4_096;
+/// So many slots that were moved to even out are noted, those that were moved last.
+const NOTED_REBALANCED: usize = 4_096;
 /// So many runs of slots without a place are noted; the others are counted.
 const NOTED_RUNS: usize = 100;
 
@@ -103,8 +114,7 @@ impl Progress {
     #[must_use]
     pub fn unplaced_slots(&self) -> u32 {
         let runs = self.unplaced.iter();
-        let slots = runs.map(|run| run.slots.1.0.saturating_sub(run.slots.0.0).saturating_add(1));
-        slots.fold(self.unplaced_besides, u32::saturating_add)
+        runs.map(Unplaced::count).fold(self.unplaced_besides, u32::saturating_add)
     }
 
     /// What is kept of it on the bus: bounded, however many instances and nodes there are. A leader
@@ -114,6 +124,8 @@ impl Progress {
         let mut note = self.clone();
         longest(&mut note.excluded, NOTED_EXCLUSIONS, |one| one.until);
         longest(&mut note.waiting, NOTED_WAITING, |(_, until, _)| *until);
+        longest(&mut note.rebalanced, NOTED_REBALANCED, |(_, when)| *when);
+        note.reserved.truncate(NOTED_RESERVED);
         let all = note.unplaced_slots();
         note.unplaced.truncate(NOTED_RUNS);
         note.unplaced_besides = 0;
@@ -156,15 +168,4 @@ pub struct Exclusion {
     pub until: Timestamp,
     /// How often in a row; doubles the time.
     pub times: u32,
-}
-
-/// Slots of one workload that have no place for the same reasons.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Unplaced {
-    /// First and last slot of the run.
-    pub slots: (Slot, Slot),
-    /// How many nodes were passed over for each reason. All reasons of a node count.
-    pub reasons: BTreeMap<Reason, u32>,
-    /// The reasons node by node; at most 100 nodes are kept.
-    pub nodes: BTreeMap<NodeName, Vec<Reason>>,
 }

@@ -82,6 +82,7 @@ fn ends_on(decision: &Decision) -> Option<&NodeName> {
     match decision {
         Decision::Place { moved, .. } => moved.as_ref().map(|(from, _)| from),
         Decision::Stop { node, .. }
+        | Decision::Preempt { node, .. }
         | Decision::Restart { node, .. }
         | Decision::Lost { node, .. } => Some(node),
         Decision::UpdateFailed { .. }

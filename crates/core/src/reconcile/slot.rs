@@ -7,6 +7,7 @@ use crate::time::Timestamp;
 use crate::workload::{Kind, OnNodeLoss};
 
 use super::Engine;
+use super::ending::OTHERS;
 use super::loss::Loss;
 use super::picture::at;
 use super::plan::{Pass, Turn};
@@ -187,10 +188,11 @@ impl Engine {
     /// How a slot stands in which there is nothing.
     pub(super) fn empty(&self, pass: &mut Pass, slot: u32, now: Timestamp) -> Hold {
         let progress = &self.works[at(pass.work)].progress;
-        let waiting = progress.waiting.iter().find(|(one, _, _)| one.0 == slot);
-        match waiting {
-            Some((_, until, _)) if *until > now => {
-                pass.later(*until);
+        let waiting = progress.waiting.binary_search_by_key(&slot, |(one, _, _)| one.0);
+        let others = progress.waiting.last().filter(|(one, _, _)| *one == OTHERS).copied();
+        match waiting.ok().map(|place| progress.waiting[place]).or(others) {
+            Some((_, until, _)) if until > now => {
+                pass.later(until);
                 Hold::Waiting
             }
             Some(_) | None => Hold::Missing,
@@ -226,7 +228,8 @@ impl Engine {
         let instance = &self.instances[at(index)];
         let node = &self.nodes[at(instance.node)];
         if instance.moving.is_some() {
-            return Some(Why::Moved);
+            let evened = self.is_evened(index);
+            return Some(if evened { Why::Rebalanced } else { Why::Moved });
         }
         let evacuated = self.orders.evacuated.contains(&instance.node) && node.reachable();
         let goes = node.emptying() || evacuated || node.gone;

@@ -102,7 +102,7 @@ impl Engine {
         let engine = rehearsal.engine;
         let after = Standing::of(&engine);
         log.into(&mut what_if);
-        what_if.waits = engine.waits(&what_if.lost);
+        what_if.waits = engine.waiting_on(&what_if.lost);
         what_if.compare(&before, after, supposed);
         what_if.why = engine.why_unplaced(&what_if.unplaced, now);
         what_if.conclude(supposed);
@@ -110,7 +110,7 @@ impl Engine {
     }
 
     /// Instances that stay on nodes that are lost.
-    fn waits(&self, lost: &[NodeName]) -> Vec<WouldWait> {
+    fn waiting_on(&self, lost: &[NodeName]) -> Vec<WouldWait> {
         let mut waits = Vec::new();
         for name in lost {
             let Some(node) = self.node_names.get(name) else { continue };

@@ -19,9 +19,7 @@ use super::plan::Pass;
 mod bids;
 mod columns;
 
-pub(super) use columns::scope_name;
-
-pub(super) use columns::Column;
+pub(super) use columns::{Column, scope_name};
 
 /// Where an instance may be placed, beside what its workload says.
 #[derive(Debug, Clone, Copy, Default)]
@@ -153,6 +151,11 @@ impl Engine {
                 Desired::Keep => {}
             }
         }
+        // Places that are kept for it will have one more each.
+        for (_, held) in self.holds.range((work, 0)..=(work, u32::MAX)) {
+            own.running[at(held.node)] += 1;
+            own.occupying[at(held.node)] += 1;
+        }
         own
     }
 
@@ -222,7 +225,7 @@ impl Engine {
         self.order.iter().any(|node| self.open_to(&pass.head, request, *node, now))
     }
 
-    fn members(&self, tags: &[String], node: u32) -> u32 {
+    pub(super) fn members(&self, tags: &[String], node: u32) -> u32 {
         let counts = tags.iter().filter_map(|tag| self.tallies.get(tag));
         counts.filter_map(|nodes| nodes.get(&node)).sum()
     }
@@ -302,7 +305,7 @@ fn weighs(strategy: Strategy) -> Weighs {
 }
 
 /// The tags of the anti-affinity groups of scope `node` and this mode.
-fn on_node(head: &Head, mode: Mode) -> Vec<String> {
+pub(super) fn on_node(head: &Head, mode: Mode) -> Vec<String> {
     let rules = head.spec.placement.anti_affinity.iter();
     rules
         .filter(|rule| rule.scope == Scope::Node && rule.mode == mode)
@@ -311,7 +314,7 @@ fn on_node(head: &Head, mode: Mode) -> Vec<String> {
 }
 
 /// 5,000 + 5,000 × Σ matching weights / Σ |weights|, in units of [`ONE`].
-fn prefer(request: &Request, node: &Node) -> u64 {
+pub(super) fn prefer(request: &Request, node: &Node) -> u64 {
     let wishes = &request.wishes;
     if wishes.is_empty() {
         return 0;

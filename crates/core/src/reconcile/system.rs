@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::id::NodeName;
 use crate::instance::Desired;
 use crate::placement::{Reason, Reasons};
 
+use super::hold::Claim;
 use super::picture::{NONE, at};
+use super::place::NAMED;
 use super::plan::{Pass, Turn, Want};
 use super::slot::{Hold, Unit};
 use super::survey::Bounds;
@@ -86,35 +89,37 @@ impl Engine {
             .filter(|unit| unit.hold == Hold::Missing)
             .filter_map(|unit| unit.node)
             .collect();
+        for node in self.held_for(pass.work) {
+            if !missing.contains(&node) {
+                self.let_go((pass.work, node));
+            }
+        }
         let mut field = self.field(pass.work, &pass.head, turn.now, Bounds::default());
         let places: BTreeMap<u32, usize> =
             field.stalls().iter().enumerate().map(|(place, stall)| (stall.node, place)).collect();
         let mut slots = self.free_slots(pass.work);
-        let mut unplaced: Vec<Unplaced> = Vec::new();
+        let mut unplaced = Refused::default();
         for node in missing {
             let slot = slots.next().expect("slots do not end");
+            let want = Want { to: Some(node), ..Want::fill(slot) };
+            if self.claim(pass, (pass.work, node), want, turn) != Claim::Lost {
+                continue;
+            }
             let reasons = field.reasons(places[&node]);
             if turn.left == 0 {
                 self.dirty.insert(pass.work);
                 break;
             }
             if reasons.is_empty() {
-                let want = Want { slot, replaces: None, why: Why::None, to: Some(node), not: None };
                 self.place_one(pass, want, (node, field.score(places[&node]), None), turn);
                 let state = &self.nodes[at(node)];
                 field.placed(places[&node], &state.seat, &state.ports);
-            } else {
-                let mut one = Unplaced {
-                    slots: (crate::id::Slot(slot), crate::id::Slot(slot)),
-                    ..Unplaced::default()
-                };
-                reasons.tally(&mut one.reasons);
-                one.nodes.insert(self.nodes[at(node)].name.clone(), reasons.iter().collect());
-                unplaced.push(one);
+            } else if !self.make_room_on(pass, (&field, places[&node]), turn) {
+                unplaced.add(slot, reasons, &self.nodes[at(node)].name);
             }
         }
         self.works[at(pass.work)].woken = false;
-        self.set_unplaced(pass, unplaced, turn);
+        self.set_unplaced(pass, unplaced.notes(), turn);
         self.block(pass, turn.now);
     }
 
@@ -127,6 +132,38 @@ impl Engine {
             .map(|(slot, _)| *slot)
             .collect();
         (0..NONE).filter(move |slot| !taken.contains(slot))
+    }
+}
+
+/// Nodes that one is meant for and that refuse it, together where they say the same.
+#[derive(Default)]
+struct Refused(BTreeMap<String, Alike>);
+
+/// Slots of nodes that say the same.
+#[derive(Default)]
+struct Alike {
+    slots: Vec<u32>,
+    reasons: Reasons,
+    nodes: BTreeMap<NodeName, Vec<Reason>>,
+}
+
+impl Refused {
+    fn add(&mut self, slot: u32, reasons: Reasons, node: &NodeName) {
+        let all = self.0.entry(reasons.to_string()).or_default();
+        all.slots.push(slot);
+        all.reasons = reasons;
+        if all.nodes.len() < NAMED {
+            all.nodes.insert(node.clone(), reasons.iter().collect());
+        }
+    }
+
+    fn notes(self) -> Vec<Unplaced> {
+        let note = |Alike { slots, reasons, nodes }| {
+            let count = super::picture::index(slots.len());
+            let counts = reasons.iter().map(|reason| (reason, count)).collect();
+            Unplaced::of(&slots, &Unplaced::because(counts, nodes))
+        };
+        self.0.into_values().filter_map(note).collect()
     }
 }
 

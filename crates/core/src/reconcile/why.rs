@@ -38,10 +38,14 @@ pub(super) enum Why {
     TimeLimit,
     /// The fleet cannot carry it.
     Infeasible,
+    /// More important work needs its place.
+    Preempted,
+    /// To even out the nodes' use.
+    Rebalanced,
 }
 
 impl Why {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 19] = [
         Self::None,
         Self::Scaled,
         Self::Deleted,
@@ -59,6 +63,8 @@ impl Why {
         Self::Surplus,
         Self::TimeLimit,
         Self::Infeasible,
+        Self::Preempted,
+        Self::Rebalanced,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -80,6 +86,8 @@ impl Why {
             Self::Surplus => "surplus",
             Self::TimeLimit => "time_limit",
             Self::Infeasible => "infeasible",
+            Self::Preempted => "preempted",
+            Self::Rebalanced => "rebalance",
         }
     }
 

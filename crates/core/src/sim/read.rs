@@ -43,7 +43,6 @@ pub fn read(text: &str) -> Result<Scenario, ScenarioError> {
 
 fn sensible(scenario: Scenario, tree: &Tree) -> Result<Scenario, ScenarioError> {
     let mut known = Known::default();
-    known.not_yet(&scenario);
     let nodes = Path::from("nodes");
     for (index, spec) in scenario.nodes.iter().enumerate() {
         known.join(spec, &nodes.index(index));
@@ -72,16 +71,6 @@ struct Known {
 impl Known {
     fn say(&mut self, path: &Path, message: impl Into<String>) {
         self.problems.push(Problem::new(path, message));
-    }
-
-    /// Nothing is pretended: what the engine cannot do is refused by name.
-    fn not_yet(&mut self, scenario: &Scenario) {
-        if scenario.preemption {
-            self.say(&Path::from("preemption"), "not available in this version");
-        }
-        if !scenario.quotas.is_empty() {
-            self.say(&Path::from("quotas"), "not available in this version");
-        }
     }
 
     fn join(&mut self, spec: &NodeSpec, here: &Path) {

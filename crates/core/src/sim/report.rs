@@ -24,6 +24,10 @@ pub struct StepReport {
     pub stopped: Vec<StopReport>,
     /// Replacements on another node.
     pub moved: Vec<MoveReport>,
+    /// Why the step was refused and changed nothing, as the registry refuses what a quota does not
+    /// allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// Slots without a place, by workload and slot.
     pub unplaced: Vec<UnplacedReport>,
     /// All instances, by workload and slot.

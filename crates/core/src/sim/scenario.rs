@@ -6,8 +6,9 @@ use serde::Deserialize;
 
 use super::script::Behaviour;
 use super::start::Standing;
-use crate::id::{Epoch, NodeName, PoolName, Slot, WorkloadKey};
+use crate::id::{Epoch, Namespace, NodeName, PoolName, Slot, WorkloadKey};
 use crate::node::{Admin, Facts, Kept, Liveness, Node, Use};
+use crate::quota::Quota;
 use crate::resources::{Bytes, Resources};
 use crate::time::{Span, Timestamp};
 use crate::workload::{OneOrMany, Workload};
@@ -18,7 +19,7 @@ use crate::workload::{OneOrMany, Workload};
 pub struct Scenario {
     pub(super) seed: u32,
     pub(super) preemption: bool,
-    pub(super) quotas: BTreeMap<String, serde_json::Value>,
+    pub(super) quotas: BTreeMap<Namespace, Quota>,
     pub(super) nodes: Vec<NodeSpec>,
     /// What is there before the first step, and where.
     pub(super) workloads: Vec<Workload>,

@@ -188,7 +188,8 @@ impl World {
                 let workload = short(&workload);
                 self.done.stopped.push(StopReport { id, workload, slot, node, reason });
             }
-            Decision::Restart { .. }
+            Decision::Preempt { .. }
+            | Decision::Restart { .. }
             | Decision::Lost { .. }
             | Decision::UpdateFailed { .. }
             | Decision::Updated { .. }
@@ -207,6 +208,7 @@ fn acts(plan: &Plan) -> bool {
         Decision::Unplaced { .. } | Decision::Drained { .. } | Decision::Noted { .. } => false,
         Decision::Place { .. }
         | Decision::Stop { .. }
+        | Decision::Preempt { .. }
         | Decision::Restart { .. }
         | Decision::Lost { .. }
         | Decision::UpdateFailed { .. }

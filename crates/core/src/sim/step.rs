@@ -10,7 +10,7 @@ use crate::instance::{Desired, Observed};
 use crate::node::{Admin, Use};
 use crate::reconcile::Event;
 use crate::time::{Span, Timestamp};
-use crate::workload::OneOrMany;
+use crate::workload::{OneOrMany, Workload};
 
 /// Why a step was not carried out as it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +37,16 @@ impl World {
         let head = match step {
             Step::Apply(spec) => {
                 self.pool(&spec.pool);
-                self.registry.put(*spec, self.now)
+                let allowed = self.within_quota(&spec);
+                allowed.then(|| self.registry.put(*spec, self.now)).flatten()
             }
-            Step::Scale(scale) => self.registry.scale(&scale.workload, scale.count, self.now),
+            Step::Scale(scale) => {
+                let head = self.registry.head(&scale.workload);
+                let spec = head.map(|head| Workload { count: scale.count, ..head.spec.clone() });
+                let allowed = spec.is_some_and(|spec| self.within_quota(&spec));
+                let (key, count) = (&scale.workload, scale.count);
+                allowed.then(|| self.registry.scale(key, count, self.now)).flatten()
+            }
             Step::Remove(named) => self.registry.remove(&named.workload, self.now),
             Step::Promote(named) => return self.promote(&named.workload),
             Step::Join(OneOrMany(nodes)) => {
@@ -218,7 +225,7 @@ impl World {
 
     /// What the step did, and what stands now.
     pub(super) fn report(&mut self, step: usize) -> StepReport {
-        let Done { placed, stopped, moved } = std::mem::take(&mut self.done);
+        let Done { placed, stopped, moved, refused } = std::mem::take(&mut self.done);
         let mut instances: Vec<InstanceReport> = self.instances();
         instances.sort_by(|a, b| (&a.workload, a.slot, a.id).cmp(&(&b.workload, b.slot, b.id)));
         let mut nodes: Vec<NodeReport> = self.nodes();
@@ -229,6 +236,7 @@ impl World {
             placed,
             stopped,
             moved,
+            refused,
             unplaced: self.unplaced(),
             instances,
             nodes,
@@ -274,11 +282,11 @@ impl World {
             let engine = self.engines.get(&head.spec.pool);
             let progress = engine.and_then(|engine| engine.progress(&key)).unwrap_or_default();
             for run in progress.unplaced {
-                found.extend((run.slots.0.0..=run.slots.1.0).map(|slot| UnplacedReport {
+                found.extend(run.each().map(|slot| UnplacedReport {
                     workload: short(&key),
-                    slot: Slot(slot),
-                    reasons: run.reasons.clone(),
-                    nodes: run.nodes.clone(),
+                    slot,
+                    reasons: (*run.reasons).clone(),
+                    nodes: (*run.nodes).clone(),
                 }));
             }
         }

@@ -6,10 +6,13 @@ use super::executor::Executor;
 use super::registry::Registry;
 use super::report::{MoveReport, PlaceReport, StopReport};
 use super::scenario::{NodeSpec, Scenario};
-use crate::id::{NodeName, PoolName, Revision, Term, WorkloadKey};
+use crate::head::Head;
+use crate::id::{Namespace, NodeName, PoolName, Revision, Term, WorkloadKey};
 use crate::instance::Report;
+use crate::quota::{Quota, Totals, refusal};
 use crate::reconcile::{Engine, Event, Progress, Settings};
 use crate::time::Timestamp;
+use crate::workload::{Kind, Workload};
 
 /// When scenarios begin: 2026-01-01, so that no moment is zero.
 pub(super) const BEGIN: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -19,6 +22,9 @@ pub(super) const BEGIN: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 pub(super) struct World {
     pub now: Timestamp,
     seed: u32,
+    /// What every leader is started with.
+    settings: Settings,
+    quotas: BTreeMap<Namespace, Quota>,
     /// One leader a pool.
     pub engines: BTreeMap<PoolName, Engine>,
     pub executors: BTreeMap<NodeName, Executor>,
@@ -46,6 +52,8 @@ pub(super) struct Done {
     pub placed: Vec<PlaceReport>,
     pub stopped: Vec<StopReport>,
     pub moved: Vec<MoveReport>,
+    /// Why the step was refused as the registry refuses it.
+    pub refused: Option<String>,
 }
 
 impl World {
@@ -53,6 +61,8 @@ impl World {
         let mut world = Self {
             now: BEGIN,
             seed: scenario.seed,
+            settings: Settings { preemption: scenario.preemption, ..Settings::default() },
+            quotas: scenario.quotas.clone(),
             engines: BTreeMap::new(),
             executors: BTreeMap::new(),
             registry: Registry::default(),
@@ -77,10 +87,38 @@ impl World {
     /// Makes sure that the pool has a leader.
     pub(super) fn pool(&mut self, pool: &PoolName) {
         if !self.engines.contains_key(pool) {
-            let engine = Engine::new(pool.clone(), Settings::default(), self.seed);
+            let engine = Engine::new(pool.clone(), self.settings.clone(), self.seed);
             self.engines.insert(pool.clone(), engine);
             self.tell(pool);
         }
+    }
+
+    /// Whether a workload may be asked for as it would be; if not, the step says so and changes
+    /// nothing.
+    pub(super) fn within_quota(&mut self, spec: &Workload) -> bool {
+        let Some(quota) = self.quotas.get(&spec.namespace) else { return true };
+        let nodes = |pool: &PoolName| {
+            let ours = self.executors.values().filter(|executor| executor.node.pool == *pool);
+            u32::try_from(ours.count()).unwrap_or(u32::MAX)
+        };
+        let asked = |head: &Head| Totals::of_head(head, nodes(&head.spec.pool));
+        let key = spec.key();
+        let mut others = Totals::default();
+        for head in self.registry.heads().filter(|head| head.spec.namespace == spec.namespace) {
+            if head.key() != key {
+                others = others.plus(asked(head));
+            }
+        }
+        let before = self.registry.head(&key).map(asked).unwrap_or_default();
+        let count = match spec.kind {
+            Kind::Service | Kind::Job => spec.count,
+            Kind::System => nodes(&spec.pool),
+            Kind::Cron => 1,
+        };
+        let admitted = quota.admit(others, before, Totals::of(spec, count));
+        let refused = admitted.err().map(|over| refusal(spec.namespace.as_str(), &over));
+        self.done.refused = refused;
+        self.done.refused.is_none()
     }
 
     /// Tells every leader.
@@ -134,7 +172,7 @@ impl World {
         let pools: Vec<PoolName> = self.engines.keys().cloned().collect();
         for pool in pools {
             let outcomes = self.engines.get(&pool).map(Engine::outcomes).unwrap_or_default();
-            let mut engine = Engine::new(pool.clone(), Settings::default(), self.seed);
+            let mut engine = Engine::new(pool.clone(), self.settings.clone(), self.seed);
             engine.observe(Event::Outcomes(outcomes), self.now);
             for executor in self.executors.values().filter(|e| e.node.pool == pool) {
                 let manifest = Box::new(executor.wanted.clone());

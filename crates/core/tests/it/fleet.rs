@@ -291,7 +291,7 @@ impl Fleet {
         fleet.plans.clear();
         // Two leaders at one instant must not give the same ids, as two terms do not.
         let seed = u32::try_from(self.revision.0).expect("few") << 16;
-        fleet.engine = Engine::new(PoolName::default(), Settings::default(), seed);
+        fleet.engine = Engine::new(PoolName::default(), self.engine.settings().clone(), seed);
         let mut events = vec![Event::Outcomes(self.engine.outcomes())];
         for (name, executor) in &self.executors {
             events.push(Event::Node(Box::new(executor.node.clone())));

@@ -7,6 +7,7 @@ mod explain;
 mod fleet;
 mod liveness;
 mod placement;
+mod pressure;
 mod reconcile;
 mod sim;
 mod spec;

@@ -25,7 +25,7 @@ fn check(ask: &str, nodes: &str, want: Expect) {
     for unplaced in fleet.engine.progress(&key).unwrap_or_default().unplaced {
         let (first, last) = unplaced.slots;
         said += &format!("\nno place for {first}-{last}:");
-        for (node, reasons) in &unplaced.nodes {
+        for (node, reasons) in unplaced.nodes.iter() {
             let reasons: Vec<&str> = reasons.iter().map(|reason| reason.as_str()).collect();
             said += &format!(" {node} ({})", reasons.join(" "));
         }

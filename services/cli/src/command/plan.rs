@@ -127,6 +127,14 @@ fn people(plan: &Value) -> String {
     );
     lines(
         &mut shown,
+        list("evictions").iter().map(|item| {
+            let (node, by) = (text(item, "node"), text(item, "by"));
+            let by = by.strip_prefix("default/").unwrap_or(&by);
+            format!("evict    {} on {node} for {by}/{}", slot(item), text(item, "by_slot"))
+        }),
+    );
+    lines(
+        &mut shown,
         list("stops").iter().map(|item| {
             format!("stop     {} on {}: {}", slot(item), text(item, "node"), text(item, "reason"))
         }),

@@ -10,6 +10,7 @@ mod input;
 mod life;
 mod order;
 mod pools;
+mod pressure;
 mod question;
 mod sample;
 mod update;

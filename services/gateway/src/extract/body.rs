@@ -3,6 +3,7 @@
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
+use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, FieldError, Problem};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
@@ -26,6 +27,18 @@ pub struct RawBody {
     pub format: TextFormat,
     /// The text.
     pub text: String,
+}
+
+impl RawBody {
+    /// The body as a document that is read where it is meant: JSON, and an object.
+    pub fn document(&self) -> Answer<pb::Document> {
+        if self.format != TextFormat::Json {
+            return Err(unsupported("application/toml"));
+        }
+        let json = if self.text.is_empty() { "{}" } else { &self.text };
+        is_json(json)?;
+        Ok(pb::Document { json: json.to_owned() })
+    }
 }
 
 /// A JSON body as a `T`. No body reads as `{}`.

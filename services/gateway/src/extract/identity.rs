@@ -46,6 +46,11 @@ policies! {
     ArtifactsRead = "artifacts:read", "See and download artifacts.";
     ArtifactsWrite = "artifacts:write", "Upload and remove artifacts.";
     EndpointsRead = "endpoints:read", "See endpoints.";
+    PoolsRebalance = "pools:rebalance", "Even out the use of a pool's nodes.";
+    QuotasRead = "quotas:read", "See what namespaces may ask for in all.";
+    QuotasWrite = "quotas:write", "Limit what namespaces may ask for in all.";
+    SettingsRead = "settings:read", "See how the fleet and its pools decide.";
+    SettingsWrite = "settings:write", "Change how the fleet and its pools decide.";
     CommandsRead = "commands:read", "See orders and what became of them.";
     EventsRead = "events:read", "See events.";
     MetricsRead = "metrics:read", "See series and totals.";

@@ -3,7 +3,7 @@
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use ostler_core::id::{IdError, NodeName, WorkloadKey};
+use ostler_core::id::{IdError, Namespace, NodeName, PoolName, WorkloadKey};
 use serde::de::DeserializeOwned;
 
 use crate::answer::Refusal;
@@ -19,6 +19,14 @@ pub struct VersionRef(pub WorkloadKey, pub u32);
 /// A node's `/{name}`.
 #[derive(Debug, Clone)]
 pub struct NodeRef(pub NodeName);
+
+/// A namespace's `/{ns}`.
+#[derive(Debug, Clone)]
+pub struct NamespaceRef(pub Namespace);
+
+/// A pool's `/{pool}`.
+#[derive(Debug, Clone)]
+pub struct PoolRef(pub PoolName);
 
 /// An instance's `/{id}`: the id, or a prefix of it that is unique.
 #[derive(Debug, Clone)]
@@ -65,6 +73,24 @@ impl<S: Send + Sync> FromRequestParts<S> for NodeRef {
         let name: String = parts_of(parts).await?;
         let name = name.parse::<NodeName>();
         name.map(Self).map_err(|error| Refusal::malformed("name", error.to_string()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for NamespaceRef {
+    type Rejection = Refusal;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let name: String = parts_of(parts).await?;
+        let name = name.parse::<Namespace>();
+        name.map(Self).map_err(|error| Refusal::malformed("ns", error.to_string()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PoolRef {
+    type Rejection = Refusal;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let name: String = parts_of(parts).await?;
+        let name = name.parse::<PoolName>();
+        name.map(Self).map_err(|error| Refusal::malformed("pool", error.to_string()))
     }
 }
 

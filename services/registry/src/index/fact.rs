@@ -3,12 +3,14 @@
 use ostler_core::artifact::{Artifact, ArtifactName, Blob};
 use ostler_core::command::{Command, Outcome};
 use ostler_core::head::Head;
-use ostler_core::id::{ContentHash, NodeName, PoolName, Revision, WorkloadKey};
+use ostler_core::id::{ContentHash, Namespace, NodeName, PoolName, Revision, WorkloadKey};
 use ostler_core::instance::{Manifest, Report};
 use ostler_core::node::{Heartbeat, Node};
 use ostler_core::reconcile::Progress;
 use ostler_core::time::Timestamp;
-use ostler_schemas::bucket::{ArtifactsKey, Bucket, Outcomes, PlacementKey, TermRecord};
+use ostler_schemas::bucket::{
+    ArtifactsKey, Bucket, Outcomes, PlacementKey, QuotaKey, QuotaRecord, TermRecord,
+};
 use ostler_schemas::wire::{Wire, WireError};
 
 /// Something that the index learns. `None`: it is gone.
@@ -34,6 +36,8 @@ pub enum Fact {
     Artifact(ArtifactName, Option<Box<Artifact>>),
     /// Where content is.
     Blob(ContentHash, Option<Box<Blob>>),
+    /// What a namespace may ask for in all.
+    Quota(Namespace, Option<Box<QuotaRecord>>),
     /// A node beat, at this pool time.
     Beat(Heartbeat, Timestamp),
 }
@@ -71,7 +75,11 @@ pub(super) fn read(
         | Bucket::Specs
         | Bucket::Heartbeats
         | Bucket::Leases
-        | Bucket::Accounts => None,
+        | Bucket::Settings => None,
+        Bucket::Accounts => match QuotaKey::read(key) {
+            Some(QuotaKey(namespace)) => Some(Fact::Quota(namespace, value(bytes)?)),
+            None => None,
+        },
     })
 }
 

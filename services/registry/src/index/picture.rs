@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use ostler_core::artifact::{Artifact, ArtifactName, Blob};
 use ostler_core::command::{Command, Outcome};
 use ostler_core::head::Head;
-use ostler_core::id::{ContentHash, NodeName, PoolName, Revision, WorkloadKey};
+use ostler_core::id::{ContentHash, Namespace, NodeName, PoolName, Revision, WorkloadKey};
 use ostler_core::instance::Status;
 use ostler_core::node::{Heartbeat, Node};
 use ostler_core::reconcile::Progress;
 use ostler_core::resources::Resources;
 use ostler_core::time::Timestamp;
-use ostler_schemas::bucket::TermRecord;
+use ostler_schemas::bucket::{QuotaRecord, TermRecord};
 
 use super::fact::{Fact, Learned};
 use super::row::{Id, Row};
@@ -95,6 +95,7 @@ pub struct Picture {
     pub(super) terms: BTreeMap<PoolName, TermRecord>,
     pub(super) artifacts: BTreeMap<ArtifactName, Box<Artifact>>,
     pub(super) blobs: BTreeMap<ContentHash, (Box<Blob>, Revision)>,
+    pub(super) quotas: BTreeMap<Namespace, (Box<QuotaRecord>, Revision)>,
 }
 
 impl Picture {
@@ -149,6 +150,12 @@ impl Picture {
             Fact::Outcomes(pool, outcomes) => {
                 let by_id = outcomes.into_iter().map(|outcome| (outcome.id.clone(), outcome));
                 self.outcomes.insert(pool, by_id.collect());
+            }
+            Fact::Quota(namespace, record) => {
+                match record {
+                    Some(record) => self.quotas.insert(namespace, (record, revision)),
+                    None => self.quotas.remove(&namespace),
+                };
             }
             Fact::Term(pool, term) => {
                 match term {

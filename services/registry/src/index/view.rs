@@ -202,7 +202,7 @@ fn reason(head: &Head, progress: &ostler_core::reconcile::Progress, unplaced: u3
         return progress.rests_since(&head.spec);
     }
     let mut reasons = std::collections::BTreeMap::new();
-    for (reason, nodes) in progress.unplaced.iter().flat_map(|run| &run.reasons) {
+    for (reason, nodes) in progress.unplaced.iter().flat_map(|run| run.reasons.iter()) {
         let most: &mut u32 = reasons.entry(reason.as_str()).or_default();
         *most = (*most).max(*nodes);
     }

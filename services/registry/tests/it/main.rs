@@ -7,6 +7,7 @@ mod history;
 mod instances;
 mod liveness;
 mod nodes;
+mod quotas;
 mod raw;
 mod store;
 mod workloads;

@@ -20,6 +20,10 @@ use tracing::warn;
 
 use super::{Ask, Question, Refusal, Said, invalid, of_instance, plan};
 
+/// A plan of a rebalance shows no more moves than one makes, and so many unless said.
+const MOST_MOVES: u32 = 1000;
+const FEW_MOVES: u32 = 10;
+
 /// A leader, as those see it who ask.
 #[derive(Clone)]
 pub(super) struct Oracle {
@@ -74,11 +78,13 @@ impl Oracle {
         ] {
             let each = || self.clone();
             let (workload, instance, node, plan) = (each(), each(), each(), each());
+            let evening = each();
             server
                 .on(move |caller, ask| workload.clone().on_workload_explain(caller, ask, reach))
                 .on(move |caller, ask| instance.clone().on_instance_explain(caller, ask, reach))
                 .on(move |caller, ask| node.clone().on_node_explain(caller, ask, reach))
                 .on(move |caller, ask| plan.clone().on_workload_plan(caller, ask, reach))
+                .on(move |caller, ask| evening.clone().on_rebalance_plan(caller, ask, reach))
                 .start()
                 .await?;
         }
@@ -128,6 +134,20 @@ impl Oracle {
             Reach::Here => plan::here(&self, ask, caller.timeout).await,
             Reach::Anywhere => plan::anywhere(&self, &caller, ask).await,
         }
+    }
+
+    async fn on_rebalance_plan(
+        self,
+        caller: Caller,
+        ask: pb::RebalancePlan,
+        reach: Reach,
+    ) -> Result<pb::Document, Problem> {
+        let named = only_pool(&ask.pool)?.unwrap_or_default();
+        if named != self.pool && reach == Reach::Anywhere {
+            return self.bus.call_pool(&named, &ask, &caller).await;
+        }
+        let most = if ask.max_moves == 0 { FEW_MOVES } else { ask.max_moves.min(MOST_MOVES) };
+        self.tell(Question::Evening(most)).await
     }
 
     /// The answer from here; where nothing is known here, that of the pool it is about.
@@ -218,4 +238,8 @@ impl Oracle {
 
 fn only(node: &str) -> Result<Option<NodeName>, Refusal> {
     if node.is_empty() { Ok(None) } else { node.parse().map(Some).map_err(invalid) }
+}
+
+fn only_pool(pool: &str) -> Result<Option<PoolName>, Refusal> {
+    if pool.is_empty() { Ok(None) } else { pool.parse().map(Some).map_err(invalid) }
 }

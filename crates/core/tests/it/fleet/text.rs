@@ -119,6 +119,10 @@ pub fn decision(decision: &Decision) -> String {
         Decision::Stop { workload, slot, node, reason, .. } => {
             format!("stop {}/{slot} on {node}: {reason}", workload.name)
         }
+        Decision::Preempt { workload, slot, node, by, by_slot, .. } => {
+            let (who, by) = (&workload.name, &by.name);
+            format!("evict {who}/{slot} on {node} for {by}/{by_slot}")
+        }
         Decision::Restart { workload, node, .. } => {
             format!("restart {} on {node}", workload.name)
         }

@@ -73,7 +73,6 @@ fn what_cannot_be_obeyed_is_refused_with_a_reason() {
         Order::Drain { node: "n9".parse().expect("a name"), force: false },
         Order::Promote { workload: "default/none".to_owned() },
         Order::Promote { workload: "default/web".to_owned() },
-        Order::Rebalance { max_moves: 3 },
     ];
     let ids: Vec<String> = orders.into_iter().map(|order| fleet.order(order)).collect();
     fleet.settle();
@@ -85,7 +84,6 @@ fn what_cannot_be_obeyed_is_refused_with_a_reason() {
         there is no node `n9`
         there is no workload `default/none`
         `default/web` has no canaries
-        rebalancing is not in this version yet
     "#]]
     .assert_eq(&said.concat());
 }

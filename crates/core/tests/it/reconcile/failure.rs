@@ -112,3 +112,27 @@ fn complete(fleet: &mut Fleet, node: &str) {
         fleet.tell(ostler_core::reconcile::Event::Report(name, Box::new(report)));
     }
 }
+
+#[test]
+fn a_workload_of_which_everything_fails_everywhere_stays_small() {
+    let mut fleet =
+        Fleet::new("n1 max 3000 cpu 900000\nn2 max 3000 cpu 900000\nn3 max 3000 cpu 900000");
+    for node in ["n1", "n2", "n3"] {
+        fleet.executor(node).fails.insert("web".to_owned());
+    }
+    fleet.put(r#""name":"web","count":9000,"resources":{"cpu":1,"memory":"0B"}"#);
+    fleet.advance(7200);
+    let progress = fleet.engine.progress(&"default/web".parse().expect("a key")).expect("known");
+    assert!(progress.waiting.len() <= 4097, "{}", progress.waiting.len());
+    assert_eq!(progress.excluded.len(), 3);
+    let placed = fleet.decisions().lines().filter(|line| line.starts_with("place")).count();
+    // Each node is tried after 5, 10, 20, 40 and 60 minutes, with all at once.
+    assert!((9000..=9000 * 6).contains(&placed), "{placed}");
+    for node in ["n1", "n2", "n3"] {
+        fleet.executor(node).fails.clear();
+    }
+    fleet.advance(7200);
+    assert_eq!(fleet.engine.instances().filter(|one| one.ready).count(), 9000);
+    let progress = fleet.engine.progress(&"default/web".parse().expect("a key")).expect("known");
+    assert_eq!(progress.waiting.len(), 0, "all is forgiven");
+}

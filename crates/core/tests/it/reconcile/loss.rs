@@ -166,3 +166,29 @@ fn system_work_of_a_removed_node_is_forgotten_with_it_since_nothing_takes_its_pl
     assert_eq!(fleet.show(), "agent/1@1 n2 run running ready\n");
     assert_eq!(fleet.engine.manifest(&"n1".parse().expect("a name")), None);
 }
+
+#[test]
+fn while_many_nodes_are_lost_all_other_work_goes_on() {
+    let mut fleet = Fleet::new("n1\nn2\nn3\nn4\nn5\nn6\nn7");
+    fleet.put(r#""name":"web","count":7,"placement":{"strategy":"least_instances"}"#);
+    fleet.advance(10);
+    ["n1", "n2", "n3"].iter().for_each(|node| fleet.lose(node));
+    fleet.settle();
+    fleet.decisions();
+    // Something new is placed, what is not wanted ends, a node is drained, one is moved.
+    fleet.put(r#""name":"new","count":2"#);
+    fleet.settle();
+    fleet.scale("default/web", 6);
+    fleet.settle();
+    fleet.admin("n6", ostler_core::node::Admin::Draining);
+    fleet.settle();
+    let decided = fleet.decisions();
+    assert_eq!(decided.lines().filter(|line| line.starts_with("place new/")).count(), 2);
+    assert!(decided.contains("stop web/6 on n7: scaled"), "{decided}");
+    assert!(decided.contains("instead of n6: drain"), "{decided}");
+    assert!(!decided.contains("lost"), "{decided}");
+    fleet.advance(59);
+    assert!(!fleet.decisions().contains("lost"), "nothing is moved because of loss");
+    fleet.advance(1);
+    assert_eq!(fleet.decisions().lines().filter(|line| line.starts_with("lost web/")).count(), 3);
+}

@@ -1,5 +1,7 @@
 //! What a leader leaves on the bus beside manifests: bounded, and enough for whoever comes next.
 
+use std::sync::Arc;
+
 use ostler_core::command::{Command, Order, Verdict};
 use ostler_core::id::{InstanceId, NodeName, PoolName, Slot, Version};
 use ostler_core::placement::Reason;
@@ -13,10 +15,13 @@ fn progress_of_a_million() -> Progress {
     let soon = |number: u32| Timestamp::from_millis(u64::from(number));
     let run = |number: u32| Unplaced {
         slots: (Slot(number * 4), Slot(number * 4 + 1)),
-        reasons: [(Reason::Failed, 10_000)].into(),
-        nodes: (0..100)
-            .map(|n| (format!("n{n}").parse().expect("a name"), vec![Reason::Failed]))
-            .collect(),
+        reasons: Arc::new([(Reason::Failed, 10_000)].into()),
+        nodes: Arc::new(
+            (0..100)
+                .map(|n| (format!("n{n}").parse().expect("a name"), vec![Reason::Failed]))
+                .collect(),
+        ),
+        ..Unplaced::default()
     };
     let exclusion = |number| Exclusion {
         node: node.clone(),

@@ -99,6 +99,7 @@ fn decided(plan: &Plan) -> Vec<String> {
             format!("{workload}/{slot} {node} {score}")
         }
         Decision::Stop { .. }
+        | Decision::Preempt { .. }
         | Decision::Restart { .. }
         | Decision::Lost { .. }
         | Decision::UpdateFailed { .. }
@@ -152,7 +153,7 @@ proptest! {
             let spec = workload(text);
             let progress = fleet.engine.progress(&spec.key()).unwrap_or_default();
             let unplaced: u32 =
-                progress.unplaced.iter().map(|one| one.slots.1.0 - one.slots.0.0 + 1).sum();
+                progress.unplaced.iter().map(|one| one.count()).sum();
             let placed = fleet.engine.instances().filter(|one| {
                 *one.key == spec.key() && one.desired == Desired::Run
             });

@@ -82,21 +82,21 @@ fn what_cannot_be_read_is_named_by_line_and_key() {
             line 8: `steps[4].join[0].name`: node `n1` is there twice"#]],
     );
     wrong(
-        "{ \"preemption\": true,\n \"quotas\": { \"default\": {} } }",
+        "{ \"preemtion\": true,\n \"quotas\": { \"default\": { \"instanes\": 3 } } }",
         expect![[r#"
-        line 1: `preemption`: not available in this version
-        line 2: `quotas`: not available in this version"#]],
+            line 1: `preemtion`: unknown key `preemtion`; the nearest known key is `preemption`
+            line 2: `quotas.default.instanes`: unknown key `instanes`; the nearest known key is `instances`"#]],
     );
 }
 
 #[test]
 fn a_step_that_cannot_be_made_ends_the_run() {
     let text = r#"{ "nodes": [ { "name": "n1" } ], "steps": [ { "apply": { "name": "web", "driver": "sim" } },
-        { "rebalance": { "max_moves": 1 } }, { "advance": "1s" } ] }"#;
+        { "exit": { "workload": "web", "slot": 7 } }, { "advance": "1s" } ] }"#;
     let mut steps = 0;
     let result = run(read(text).expect("it is right"), |_| steps += 1);
     assert_eq!((steps, result.exit_code()), (1, 2));
-    expect!["step 1: rebalance: rebalancing is not in this version yet"]
+    expect!["step 1: exit: no instance of `web` runs in slot 7"]
         .assert_eq(&result.refused.unwrap_or_default());
 }
 

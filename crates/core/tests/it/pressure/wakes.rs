@@ -1,0 +1,124 @@
+//! Blocked work is placed as soon as it could be: an engine that looks at everything anew at any
+//! moment finds nothing more to place, nor to end for more important work.
+
+use ostler_core::node::Admin;
+use ostler_core::reconcile::{Decision, Settings};
+use proptest::prelude::*;
+
+use crate::fleet::{Fleet, Reverse};
+
+#[derive(Debug, Clone)]
+enum Happens {
+    Put(usize, u32, u32),
+    Scale(usize, u32),
+    Admin(usize, bool),
+    Lose(usize),
+    Find(usize),
+    Label(usize, u32),
+    Join(u32),
+    Declines(usize, usize),
+    Advance(u64),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    prop_oneof![
+        (0usize..6, 0u32..8, 0u32..8).prop_map(|(a, b, c)| Happens::Put(a, b, c)),
+        (0usize..6, 0u32..8).prop_map(|(a, b)| Happens::Scale(a, b)),
+        (0usize..4, any::<bool>()).prop_map(|(a, b)| Happens::Admin(a, b)),
+        // Fewer than are a mass.
+        (0usize..2).prop_map(Happens::Lose),
+        (0usize..2).prop_map(Happens::Find),
+        (0usize..4, 0u32..3).prop_map(|(a, b)| Happens::Label(a, b)),
+        (0u32..6).prop_map(Happens::Join),
+        (0usize..4, 0usize..6).prop_map(|(a, b)| Happens::Declines(a, b)),
+        prop_oneof![Just(1), Just(30), Just(301)].prop_map(Happens::Advance),
+    ]
+}
+
+const RULES: [&str; 8] = [
+    "",
+    r#""anti_affinity":{"group":"g"}"#,
+    r#""anti_affinity":{"group":"g","scope":"zone"}"#,
+    r#""max_per":{"node.zone":2}"#,
+    r#""affinity":{"workload":"w0"}"#,
+    r#""require":["node.labels.gpu == g1"]"#,
+    r#""spread":{"attribute":"node.zone"}"#,
+    r#""node":"n1""#,
+];
+
+fn make(fleet: &mut Fleet, event: &Happens) {
+    let name = |node: usize| format!("n{node}");
+    match event {
+        Happens::Put(which, size, rule) => {
+            let rules = RULES[usize::try_from(*rule).expect("few")];
+            let ports = if size % 3 == 0 { r#"{"name":"a","static":90}"# } else { "" };
+            fleet.put(&format!(
+                r#""name":"w{which}","count":{},"priority":{},"resources":{{"cpu":{},"memory":"{}MiB"}},"ports":[{ports}],"placement":{{{rules}}}"#,
+                1 + size % 4, which * 15, 400 + 300 * size, 64 + 700 * (size % 3),
+            ));
+        }
+        Happens::Scale(which, count) => {
+            let key = format!("default/w{which}");
+            if fleet.heads.contains_key(&key.parse().expect("a key")) {
+                fleet.scale(&key, *count);
+            }
+        }
+        Happens::Admin(node, on) => {
+            let admin = if *on { Admin::Active } else { Admin::Cordoned };
+            fleet.admin(&name(*node), admin);
+        }
+        Happens::Lose(node) => {
+            if fleet.executor(&name(*node)).alive {
+                fleet.lose(&name(*node));
+            }
+        }
+        Happens::Find(node) => {
+            if !fleet.executor(&name(*node)).alive {
+                fleet.find(&name(*node));
+            }
+        }
+        Happens::Label(node, value) => {
+            fleet.edit(&name(*node), |node| {
+                node.facts.labels.insert("gpu".to_owned(), format!("g{value}"));
+            });
+        }
+        Happens::Join(number) => {
+            let line = format!("j{number} cpu 1500 zone z{} gpu g{}", number % 3, number % 2);
+            if !fleet.executors.contains_key(&format!("j{number}").parse().expect("a name")) {
+                fleet.join(&line);
+            }
+        }
+        Happens::Declines(node, which) => {
+            let executor = fleet.executor(&name(*node));
+            if !executor.declines.remove(&format!("w{which}")) {
+                executor.declines.insert(format!("w{which}"));
+            }
+        }
+        Happens::Advance(seconds) => fleet.advance(*seconds),
+    }
+}
+
+fn acts(decision: &Decision) -> bool {
+    matches!(decision, Decision::Place { .. } | Decision::Preempt { .. })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whoever_looks_at_everything_anew_finds_nothing_more_to_place(
+        events in prop::collection::vec(happens(), 1..40), preemption in any::<bool>(),
+    ) {
+        let settings = Settings { preemption, ..Settings::default() };
+        let nodes = "n0 zone z0 cpu 3000\nn1 zone z1 cpu 2000 gpu g1\nn2 zone z1 mem 2GiB\nn3 zone z2 max 2";
+        let mut fleet = Fleet::with(nodes, settings);
+        for event in &events {
+            make(&mut fleet, event);
+            fleet.settle();
+            let mut anew = fleet.takeover(Reverse::No);
+            let plan = anew.engine.plan(anew.now);
+            let missed: Vec<_> = plan.decisions.iter().filter(|one| acts(one)).collect();
+            prop_assert!(missed.is_empty(), "after {event:?}: {missed:?}\n{}", fleet.show());
+        }
+    }
+}
