@@ -99,7 +99,7 @@ impl Engine {
             let line = self.place_in_line(work).filter(|_| self.works[at(work)].woken);
             self.reconcile(work, &mut turn);
             let waits = self.waits(work);
-            queue.extend(line.and_then(|line| self.next_in_line(&line, waits, now)));
+            queue.extend(line.into_iter().flat_map(|line| self.next_in_line(&line, waits, now)));
         }
         self.judge_feasibility(&mut turn);
         self.wake_waiting();

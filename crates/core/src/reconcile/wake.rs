@@ -220,9 +220,9 @@ impl Engine {
         self.hopeless.clear();
         self.news.left |= !freed.is_empty();
         self.news.nodes.extend(freed.into_iter().chain(relieved));
-        let firsts = self.in_line.lines.values().filter_map(|line| line.first());
-        let helps = |(_, _, work): &&Turnout| self.helped(*work, now);
-        let helped: Vec<u32> = firsts.filter(helps).map(|(_, _, work)| *work).collect();
+        let lines = self.in_line.lines.iter();
+        let firsts = lines.flat_map(|(shape, line)| self.first_of(shape, line.iter(), now));
+        let helped: Vec<u32> = firsts.filter(|work| self.helped(*work, now)).collect();
         for work in helped {
             self.works[at(work)].woken = true;
             self.dirty.insert(work);
@@ -234,6 +234,24 @@ impl Engine {
         if self.blocked.contains(&work) { Waits::Still } else { Waits::NoMore }
     }
 
+    /// The first of a line, and before it those who stand there no longer rightly: since they were
+    /// put there a node refused them, so that they speak for themselves only.
+    fn first_of<'a>(
+        &self,
+        shape: &Arc<str>,
+        line: impl Iterator<Item = &'a Turnout>,
+        now: Timestamp,
+    ) -> Vec<u32> {
+        let mut found = Vec::new();
+        for (_, _, work) in line {
+            found.push(*work);
+            if self.shape_of(*work, now).as_ref() == Some(shape) {
+                break;
+            }
+        }
+        found
+    }
+
     /// The next that waits for the same as this one did, if it could be helped too: not if this one
     /// was not, but for what people should read of it.
     pub(super) fn next_in_line(
@@ -241,20 +259,21 @@ impl Engine {
         (shape, turnout): &(Arc<str>, Turnout),
         before: Waits,
         now: Timestamp,
-    ) -> Option<Turnout> {
-        let line = self.in_line.lines.get(shape)?;
-        let mut rest = line.range((Bound::Excluded(turnout), Bound::Unbounded));
-        let next = rest.next().cloned()?;
-        let helped = match before {
-            Waits::NoMore => self.helped(next.2, now),
-            Waits::Still => self.reads_news(next.2, now),
+    ) -> Vec<Turnout> {
+        let Some(line) = self.in_line.lines.get(shape) else { return Vec::new() };
+        let rest = line.range((Bound::Excluded(turnout), Bound::Unbounded));
+        let spoke_for_all = self.shape_of(turnout.2, now).as_ref() == Some(shape);
+        let helped = |work: &u32| match before {
+            Waits::Still if spoke_for_all => self.reads_news(*work, now),
+            Waits::Still | Waits::NoMore => self.helped(*work, now),
         };
-        if !helped {
-            return None;
+        let mut next = self.first_of(shape, rest, now);
+        next.retain(helped);
+        for work in &next {
+            self.works[at(*work)].woken = true;
+            self.dirty.insert(*work);
         }
-        self.works[at(next.2)].woken = true;
-        self.dirty.insert(next.2);
-        Some(next)
+        next.into_iter().map(|work| self.turnout(work)).collect()
     }
 
     fn reads_news(&self, work: u32, now: Timestamp) -> bool {
