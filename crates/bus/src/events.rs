@@ -10,7 +10,7 @@ use ostler_schemas::contract::EventOf;
 use ostler_schemas::pb;
 use ostler_schemas::wire::{Format, Wire as _};
 use rand::Rng as _;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tracing::warn;
 
 use crate::connection::Bus;
@@ -25,16 +25,31 @@ const RETRY_MS: std::ops::Range<u64> = 100..1_000;
 /// How long events are still sent after the program was told to stop.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Events that wait, each with its number in the order of [`Bus::emit`].
+/// An event was not taken: too many waited, or it cannot be sent at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the event was dropped before it was acknowledged")]
+pub struct Untold;
+
+/// An event that waits.
+#[derive(Debug)]
+struct Waiting {
+    /// Its place in the order of [`Bus::emit`].
+    number: u64,
+    event: pb::Event,
+    /// Who waits for its ack.
+    told: Option<oneshot::Sender<()>>,
+}
+
+/// Events that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    waiting: Mutex<VecDeque<(u64, pb::Event)>>,
+    waiting: Mutex<VecDeque<Waiting>>,
     changed: Notify,
     emptied: Notify,
 }
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(u64, pb::Event)>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -54,28 +69,32 @@ impl Queue {
     }
 
     /// Whether the oldest had to go.
-    fn push(&self, event: pb::Event) -> bool {
+    fn push(&self, event: pb::Event, told: Option<oneshot::Sender<()>>) -> bool {
         let mut waiting = self.lock();
         let full = waiting.len() >= QUEUE;
         if full {
             waiting.pop_front();
         }
-        let number = waiting.back().map_or(0, |(number, _)| number + 1);
-        waiting.push_back((number, event));
+        let number = waiting.back().map_or(0, |last| last.number + 1);
+        waiting.push_back(Waiting { number, event, told });
         drop(waiting);
         self.changed.notify_one();
         full
     }
 
     fn first(&self) -> Vec<(u64, pb::Event)> {
-        self.lock().iter().take(IN_FLIGHT).cloned().collect()
+        let next = self.lock();
+        next.iter().take(IN_FLIGHT).map(|next| (next.number, next.event.clone())).collect()
     }
 
-    /// Forgets everything up to this number.
-    fn done(&self, upto: u64) {
+    /// Forgets everything up to this number, the last of which was acknowledged or never can be.
+    fn done(&self, upto: u64, acknowledged: bool) {
         let mut waiting = self.lock();
-        while waiting.front().is_some_and(|(number, _)| *number <= upto) {
-            waiting.pop_front();
+        while let Some(first) = waiting.pop_front_if(|first| first.number <= upto) {
+            if let Some(told) = first.told.filter(|_| acknowledged) {
+                // Who waited may have gone.
+                let _gone = told.send(());
+            }
         }
         if waiting.is_empty() {
             self.emptied.notify_waiters();
@@ -88,7 +107,22 @@ impl Bus {
     /// event's id. Sent in order by a task of the connection, again until it is acknowledged; when
     /// the queue (16,384) is full, because the bus was away for long, the oldest is dropped and
     /// counted. Never blocks.
-    pub fn emit(&self, mut event: pb::Event) {
+    pub fn emit(&self, event: pb::Event) {
+        self.queue(event, None);
+    }
+
+    /// The same, and resolves once the event is stored: for who answers only for what is told. It
+    /// waits as long as the bus is away; dropped, the event stays queued.
+    ///
+    /// # Errors
+    /// The event will never be stored: it cannot be sent, or had to go from a full queue.
+    pub async fn emit_acked(&self, event: pb::Event) -> Result<(), Untold> {
+        let (told, acknowledged) = oneshot::channel();
+        self.queue(event, Some(told));
+        acknowledged.await.map_err(|_| Untold)
+    }
+
+    fn queue(&self, mut event: pb::Event, told: Option<oneshot::Sender<()>>) {
         if event.id.is_empty() {
             event.id = crate::op_id();
         }
@@ -96,7 +130,7 @@ impl Bus {
             let ms = i64::try_from(self.pool_time().as_millis()).unwrap_or(i64::MAX);
             event.time = jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string();
         }
-        if self.events().push(event) {
+        if self.events().push(event, told) {
             self.signals().events_dropped.inc();
         }
     }
@@ -137,6 +171,7 @@ impl Bus {
             // What comes after the first failure is sent again, and known by its id.
             let mut failure = None;
             for ((number, event), ack) in events.iter().zip(acks) {
+                let acknowledged = ack.is_ok();
                 match ack {
                     Ok(()) => {}
                     Err(AskError::Unsent(why)) => {
@@ -148,7 +183,7 @@ impl Bus {
                         break;
                     }
                 }
-                self.events().done(*number);
+                self.events().done(*number, acknowledged);
             }
             if let Some(error) = &failure {
                 if !complained {
@@ -238,12 +273,12 @@ mod tests {
     fn a_full_queue_loses_its_oldest() {
         let queue = Queue::default();
         for _ in 0..QUEUE {
-            assert!(!queue.push(pb::Event::default()));
+            assert!(!queue.push(pb::Event::default(), None));
         }
-        assert!(queue.push(pb::Event::default()));
+        assert!(queue.push(pb::Event::default(), None));
         assert_eq!(queue.len(), QUEUE);
         assert_eq!(queue.first()[0].0, 1);
-        queue.done(3);
+        queue.done(3, true);
         assert_eq!(queue.first()[0].0, 4);
     }
 }

@@ -31,6 +31,7 @@ pub use config::{Config, Pings};
 pub use connection::{Bus, ConnectError};
 pub use dialog::Dialog;
 pub use discover::FoundService;
+pub use events::Untold;
 pub use fenced::{Batch, CommitError};
 pub use horizon::{Horizon, Picture};
 pub use kv::{Entry, Fence, ReadError, WriteError};

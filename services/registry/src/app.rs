@@ -7,7 +7,7 @@ use ostler_core::id::{PoolName, Revision};
 use ostler_core::time::{Span, Timestamp};
 use ostler_schemas::bucket::Bucket;
 use ostler_schemas::pb;
-use ostler_schemas::problem::Problem;
+use ostler_schemas::problem::{Code, Problem};
 
 use crate::index::Index;
 use crate::lead::Lead;
@@ -62,13 +62,25 @@ impl App {
         self.index.wait_for(bucket, revision).await;
     }
 
-    /// Tells the world what the caller did.
+    /// Tells the world what happened, some time.
     pub fn tell(&self, caller: &Caller, event: pb::Event) {
-        self.bus.emit(pb::Event {
-            source: "registry".to_owned(),
-            actor: caller.actor.clone(),
-            trace_id: caller.trace_id.clone(),
-            ..event
-        });
+        self.bus.emit(signed(caller, event));
+    }
+
+    /// Tells the world what the caller did, before the caller is answered: what was acknowledged is
+    /// in history, though this replica may die at once. Whoever gets no answer asks again, and then
+    /// it is told again, under the same id.
+    pub async fn tell_durably(&self, caller: &Caller, event: pb::Event) -> Result<(), Problem> {
+        let told = self.bus.emit_acked(signed(caller, event)).await;
+        told.map_err(|untold| Problem::new(Code::Unavailable, untold.to_string()))
+    }
+}
+
+fn signed(caller: &Caller, event: pb::Event) -> pb::Event {
+    pb::Event {
+        source: "registry".to_owned(),
+        actor: caller.actor.clone(),
+        trace_id: caller.trace_id.clone(),
+        ..event
     }
 }

@@ -18,7 +18,7 @@ use ostler_schemas::problem::{Code, FieldError, Problem};
 use crate::app::{App, Shared};
 use crate::index::{limit, rfc3339};
 use crate::refusal::{conflict, invalid, unread};
-use crate::write::{Stamped, Terms, change};
+use crate::write::{Stamped, Terms, change, event_id};
 
 mod blob;
 mod collect;
@@ -105,16 +105,15 @@ impl App {
             }
         }
     }
+}
 
-    fn tell_artifact(&self, caller: &Caller, kind: &str, artifact: &ArtifactName, version: u32) {
-        let details = [("artifact", artifact.to_string()), ("version", version.to_string())];
-        let details = details.map(|(key, value)| (key.to_owned(), value));
-        let event = pb::Event {
-            kind: format!("artifact.{kind}"),
-            details: details.into_iter().collect(),
-            ..Default::default()
-        };
-        self.tell(caller, event);
+fn event(kind: &str, artifact: &ArtifactName, version: u32) -> pb::Event {
+    let details = [("artifact", artifact.to_string()), ("version", version.to_string())];
+    let details = details.map(|(key, value)| (key.to_owned(), value));
+    pb::Event {
+        kind: format!("artifact.{kind}"),
+        details: details.into_iter().collect(),
+        ..Default::default()
     }
 }
 
@@ -143,8 +142,10 @@ pub async fn put(
     let changed = changed.await?;
     let artifact = &changed.value;
     let newest = artifact.newest().ok_or_else(|| conflict(format!("`{name}` was removed")))?;
-    if changed.wrote {
-        app.tell_artifact(&caller, "pushed", &name, newest.version);
+    if changed.ours() {
+        let id = event_id(&caller.op_id);
+        let event = pb::Event { id, ..event("pushed", &name, newest.version) };
+        app.tell_durably(&caller, event).await?;
         app.see(&Bucket::Artifacts, changed.revision).await;
     }
     Ok(app.artifact_view(artifact, newest))
@@ -212,7 +213,9 @@ pub async fn remove(
     });
     let changed = changed.await?;
     if changed.wrote {
-        removed.iter().for_each(|view| app.tell_artifact(&caller, "removed", &name, view.version));
+        for view in &removed {
+            app.tell_durably(&caller, event("removed", &name, view.version)).await?;
+        }
         app.see(&Bucket::Artifacts, changed.revision).await;
     }
     Ok(pb::ArtifactListReply { items: removed, next_cursor: None, revision: changed.revision.0 })

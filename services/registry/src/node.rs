@@ -82,7 +82,8 @@ impl App {
         let changed = changed.await?;
         if changed.ours() {
             let id = event_id(&caller.op_id);
-            self.tell(caller, pb::Event { id, ..event(kind, &changed.value, "") });
+            let event = pb::Event { id, ..event(kind, &changed.value, "") };
+            self.tell_durably(caller, event).await?;
             self.see(&Bucket::Nodes, changed.revision).await;
         }
         Ok(changed)
@@ -222,7 +223,7 @@ pub async fn remove(
     let instances = app.index.read(|picture| picture.instances_on(&name));
     if instances == 0 {
         app.bus.delete(&NodeKey(name), revision).await.map_err(unwritten)?;
-        app.tell(&caller, event("removed", &node, ""));
+        app.tell_durably(&caller, event("removed", &node, "")).await?;
         return Ok(app.node_view(&node, revision));
     }
     if !request.force {

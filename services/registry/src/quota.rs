@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::app::{App, Shared};
 use crate::refusal::{conflict, invalid, not_found, unread, unwritten};
-use crate::write::{Gate, Terms, change};
+use crate::write::{Gate, Terms, change, event_id};
 
 /// The way to heads of a namespace that has a quota.
 pub struct QuotaGate<'a> {
@@ -92,16 +92,11 @@ impl App {
             revision,
         }
     }
+}
 
-    fn tell_of_quota(&self, caller: &Caller, kind: &str, namespace: &Namespace, text: String) {
-        let event = pb::Event {
-            kind: format!("quota.{kind}"),
-            namespace: namespace.to_string(),
-            reason: text,
-            ..Default::default()
-        };
-        self.tell(caller, event);
-    }
+fn event(kind: &str, namespace: &Namespace, reason: String) -> pb::Event {
+    let (kind, namespace) = (format!("quota.{kind}"), namespace.to_string());
+    pb::Event { kind, namespace, reason, ..Default::default() }
 }
 
 /// `quota.get`
@@ -138,9 +133,11 @@ pub async fn put(
             Ok((!same).then_some(QuotaRecord { limits, updated_at, op_id }))
         });
     let changed = changed.await?;
-    if changed.wrote {
+    if changed.ours() {
+        let id = event_id(&caller.op_id);
+        let event = pb::Event { id, ..event("updated", &namespace, document(&limits).json) };
+        app.tell_durably(&caller, event).await?;
         app.see(&Bucket::Accounts, changed.revision).await;
-        app.tell_of_quota(&caller, "updated", &namespace, document(&limits).json);
     }
     Ok(app.quota_view(&namespace, limits, changed.revision.0))
 }
@@ -160,7 +157,7 @@ pub async fn delete(
         return Err(crate::refusal::revision_mismatch(key, expected, found));
     }
     app.bus.delete(&key, entry.revision).await.map_err(unwritten)?;
-    app.tell_of_quota(&caller, "removed", &namespace, String::new());
+    app.tell_durably(&caller, event("removed", &namespace, String::new())).await?;
     Ok(app.quota_view(&namespace, Quota::default(), entry.revision.0))
 }
 

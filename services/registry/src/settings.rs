@@ -10,7 +10,7 @@ use ostler_schemas::problem::Problem;
 use crate::app::{App, Shared};
 use crate::quota::{document, named};
 use crate::refusal::{invalid, unread};
-use crate::write::{Terms, change};
+use crate::write::{Terms, change, event_id};
 
 /// The level: a pool, or the whole fleet.
 fn level(app: &App, pool: &str) -> Result<Option<PoolName>, Problem> {
@@ -58,14 +58,15 @@ pub async fn put(
         Ok((!same).then_some(SettingsRecord { settings, updated_at, op_id }))
     });
     let changed = changed.await?;
-    if changed.wrote {
+    if changed.ours() {
         let mut event = pb::Event {
+            id: event_id(&caller.op_id),
             kind: "settings.updated".to_owned(),
             reason: document(&settings).json,
             ..Default::default()
         };
         event.details.insert("pool".to_owned(), request.pool.clone());
-        app.tell(&caller, event);
+        app.tell_durably(&caller, event).await?;
     }
     Ok(view(request.pool, &settings, changed.revision.0))
 }

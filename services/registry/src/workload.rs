@@ -122,21 +122,28 @@ impl App {
             step(head.ok_or_else(|| not_found("workload", &key))?, &stamp)
         });
         let changed = changed.await?;
-        self.changed(caller, kind, &changed).await;
+        self.changed(caller, kind, &changed).await?;
         Ok(self.view(&changed.value, changed.revision))
     }
 
     /// After a head was written: its version is kept, the world is told, lists show it.
-    async fn changed(&self, caller: &Caller, kind: &str, changed: &Changed<Head>) {
+    async fn changed(
+        &self,
+        caller: &Caller,
+        kind: &str,
+        changed: &Changed<Head>,
+    ) -> Result<(), Problem> {
         if !changed.ours() {
-            return;
+            return Ok(());
         }
         self.keep_versions(caller, changed).await;
         let head = &changed.value;
         let reason = changed.before.as_ref().map(|before| desired::difference(before, head));
         let id = event_id(&caller.op_id);
-        self.tell(caller, pb::Event { id, ..event(kind, head, reason.unwrap_or_default()) });
+        let event = pb::Event { id, ..event(kind, head, reason.unwrap_or_default()) };
+        self.tell_durably(caller, event).await?;
         self.see(&Bucket::Workloads, changed.revision).await;
+        Ok(())
     }
 }
 
@@ -178,7 +185,7 @@ pub async fn put(
     // Of a repeated one it is not known what was there before; its first version was the first.
     let first = changed.before.is_none() && changed.value.version == Version(1);
     let created = changed.wrote && changed.before.is_none() || changed.repeated && first;
-    app.changed(&caller, if created { "created" } else { "updated" }, &changed).await;
+    app.changed(&caller, if created { "created" } else { "updated" }, &changed).await?;
     Ok(pb::WorkloadPutReply {
         workload: Some(app.view(&changed.value, changed.revision)),
         created,

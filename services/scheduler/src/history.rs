@@ -228,6 +228,7 @@ impl<'a> Sum<'a> {
         self.count += 1;
         let (Decision::Place { id, .. }
         | Decision::Stop { id, .. }
+        | Decision::Preempt { id, .. }
         | Decision::Lost { id, .. }
         | Decision::Restart { id, .. }) = decision
         else {

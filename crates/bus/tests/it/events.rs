@@ -75,3 +75,13 @@ async fn a_program_that_stops_sends_what_waits() {
     assert_eq!((end.left, end.failure), (0, None));
     check(&server.url(), 100).await;
 }
+
+#[tokio::test]
+async fn who_waits_for_an_event_goes_on_once_it_is_stored_however_long_the_server_was_away() {
+    let mut server = NatsServer::start().await;
+    let bus = provisioned(&server.url()).await;
+    server.kill();
+    let (told, ()) = tokio::join!(bus.emit_acked(event(1)), server.restart());
+    assert_eq!(told, Ok(()));
+    assert_eq!(stored(&server.url()).await, 1);
+}
