@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use axum::response::{IntoResponse as _, Response};
 use ostler_core::id::WorkloadKey;
 use ostler_core::time::Span;
 use ostler_schemas::pb;
 use ostler_schemas::problem::Code;
 use ostler_service::clock;
 
-use crate::answer::Answer;
+use crate::answer::{Accepted, Answer};
 use crate::extract::Asker;
 
 /// How often the state is asked for.
@@ -108,14 +109,15 @@ pub async fn restarted(
     }
 }
 
-/// Waits until a command is done or refused. Returns what was seen last.
-pub async fn command(
+/// Answers 202 with a command; where the caller waits, once it is done or refused, or with what was
+/// seen last.
+pub async fn accepted(
     asker: &Asker,
-    within: Span,
+    wait: Option<Span>,
     mut last: pb::CommandView,
-) -> Answer<pb::CommandView> {
+) -> Answer<Response> {
     let began = clock::instant();
-    let within: Duration = within.min(asker.app().config().max_wait).into();
+    let within: Duration = wait.unwrap_or_default().min(asker.app().config().max_wait).into();
     while clock::since(began) < within && !matches!(last.state.as_str(), "done" | "refused") {
         tokio::time::sleep(POLL).await;
         match asker.ask(pb::CommandGet { id: last.id.clone() }).await {
@@ -126,7 +128,7 @@ pub async fn command(
             },
         }
     }
-    Ok(last)
+    Ok(Accepted(last).into_response())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `/v1/instances`: what runs where.
 
 use axum::Json;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use ostler_core::id::NodeName;
 use ostler_schemas::pb;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use super::parameters::{
     InstancePath, Nothing, OnceHeaders, OnlyNode, Waiting, limit, workload_filter,
 };
 use super::workload_actions::Empty;
-use crate::answer::{Accepted, Answer, Refusal};
+use crate::answer::{Answer, Refusal};
 use crate::app::App;
 use crate::extract::policy::{InstancesRead, InstancesWrite};
 use crate::extract::{Allowed, InstanceRef, JsonBody, NoConditions, Params};
@@ -111,8 +111,7 @@ async fn remove(
     Params(params): Params<Waiting>,
 ) -> Answer<Response> {
     let command = asker.ask(pb::InstanceStop { id }).await?;
-    let within = params.wait.unwrap_or_default();
-    Ok(Accepted(wait::command(&asker, within, command).await?).into_response())
+    wait::accepted(&asker, params.wait, command).await
 }
 
 /// End an instance; its slot is filled again.
@@ -127,8 +126,7 @@ async fn stop(
     _: JsonBody<Empty>,
 ) -> Answer<Response> {
     let command = asker.ask(pb::InstanceStop { id }).await?;
-    let within = params.wait.unwrap_or_default();
-    Ok(Accepted(wait::command(&asker, within, command).await?).into_response())
+    wait::accepted(&asker, params.wait, command).await
 }
 
 /// Restart an instance in place, without waiting for any back-off.
@@ -143,8 +141,7 @@ async fn restart(
     _: JsonBody<Empty>,
 ) -> Answer<Response> {
     let command = asker.ask(pb::InstanceRestart { id }).await?;
-    let within = params.wait.unwrap_or_default();
-    Ok(Accepted(wait::command(&asker, within, command).await?).into_response())
+    wait::accepted(&asker, params.wait, command).await
 }
 
 /// Let an instance read its settings again, by its reload signal.
@@ -215,8 +212,7 @@ async fn move_to(
 ) -> Answer<Response> {
     let node = node.map(String::from).unwrap_or_default();
     let command = asker.ask(pb::InstanceMove { id, node }).await?;
-    let within = params.wait.unwrap_or_default();
-    Ok(Accepted(wait::command(&asker, within, command).await?).into_response())
+    wait::accepted(&asker, params.wait, command).await
 }
 
 /// One instance by its id or the beginning of it, with the node it is on.

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::parameters::{NodePath, Nothing, OnceHeaders, Waiting, limit};
 use super::workload_actions::Empty;
-use crate::answer::{Accepted, Answer, Tagged};
+use crate::answer::{Answer, Tagged};
 use crate::app::App;
 use crate::extract::policy::{NodesRead, NodesWrite};
 use crate::extract::{Allowed, JsonBody, NoConditions, NodeRef, Params};
@@ -222,8 +222,7 @@ async fn drain(
     if dry_run {
         return Ok(Json(command).into_response());
     }
-    let within = params.wait.unwrap_or_default();
-    Ok(Accepted(wait::command(&asker, within, command).await?).into_response())
+    wait::accepted(&asker, params.wait, command).await
 }
 
 /// Empty a node and keep it empty. Answers with a command to follow.
@@ -238,8 +237,7 @@ async fn maintenance(
     _: JsonBody<Empty>,
 ) -> Answer<Response> {
     let command = asker.ask(pb::NodeMaintenance { name: name.to_string() }).await?;
-    let within = params.wait.unwrap_or_default();
-    Ok(Accepted(wait::command(&asker, within, command).await?).into_response())
+    wait::accepted(&asker, params.wait, command).await
 }
 
 macro_rules! action {

@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::{Changing, OnceHeaders};
-use crate::answer::{Accepted, Answer, Refusal};
+use crate::answer::{Answer, Refusal};
 use crate::app::App;
 use crate::extract::policy::PoolsRebalance;
 use crate::extract::{Allowed, JsonBody, NoConditions, Params};
@@ -54,6 +54,5 @@ async fn rebalance(
         return Ok(Json(plan).into_response());
     }
     let command = asker.ask(pb::RebalanceStart { pool, max_moves }).await?;
-    let within = params.wait.unwrap_or_default();
-    Ok(Accepted(wait::command(&asker, within, command).await?).into_response())
+    wait::accepted(&asker, params.wait, command).await
 }

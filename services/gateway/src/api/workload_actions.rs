@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::parameters::{Changing, ConditionHeaders, OnceHeaders, Waiting, WorkloadPath};
 use super::workloads::changed;
-use crate::answer::{Accepted, Answer, Tagged};
+use crate::answer::{Answer, Tagged};
 use crate::app::App;
 use crate::extract::policy::WorkloadsWrite;
 use crate::extract::{Allowed, Conditions, JsonBody, NoConditions, Params, WorkloadRef};
@@ -126,8 +126,7 @@ async fn promote(
 ) -> Answer<Response> {
     let (namespace, name) = of(&key);
     let command = asker.ask(pb::WorkloadPromote { namespace, name }).await?;
-    let within = params.wait.unwrap_or_default();
-    Ok(Accepted(wait::command(&asker, within, command).await?).into_response())
+    wait::accepted(&asker, params.wait, command).await
 }
 
 macro_rules! action {
