@@ -47,7 +47,8 @@ impl SmallDisk {
     }
 
     /// What a command line begins with so that its program sees the disk.
-    pub(crate) fn enter(&self) -> Vec<String> {
+    #[must_use]
+    pub fn enter(&self) -> Vec<String> {
         let pid = self.holder.id().to_string();
         let words = ["nsenter", "--preserve-credentials", "--user", "--mount", "--target", &pid];
         words.map(str::to_owned).into()

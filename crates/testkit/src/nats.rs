@@ -1,5 +1,6 @@
 //! Private nats-servers with JetStream, started from the very files in `deploy/nats`.
 
+mod clock;
 mod cluster;
 pub(crate) mod process;
 
@@ -30,6 +31,14 @@ impl NatsServer {
         Self::start_with(home, store, Vec::new()).await
     }
 
+    /// Starts one that is reached at every address of its host.
+    pub async fn start_on_all_addresses() -> Self {
+        let mut server = Self::start().await;
+        server.start.address = "0.0.0.0";
+        server.restart().await;
+        server
+    }
+
     /// Starts one whose store is on this disk.
     pub async fn start_on(disk: &SmallDisk) -> Self {
         Self::start_with(process::home(), disk.path().join("store"), disk.enter()).await
@@ -44,6 +53,7 @@ impl NatsServer {
                 home: home.path().to_owned(),
                 store: store.clone(),
                 enter: enter.clone(),
+                address: process::LOOPBACK,
                 port: Ports::free(),
                 monitor: Ports::free(),
                 more: Vec::new(),
@@ -62,6 +72,18 @@ impl NatsServer {
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.start.port)
+    }
+
+    /// The port at which clients reach it.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.start.port
+    }
+
+    /// Its wall clock jumps: so many seconds off from now on, until it is started again. Messages
+    /// and leases live and die by that clock.
+    pub fn clock_jumps(&self, seconds: i64) {
+        clock::put_forward(self.pid().expect("it runs"), seconds);
     }
 
     /// Its process id while it runs.

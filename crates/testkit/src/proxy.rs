@@ -117,6 +117,11 @@ impl Proxy {
         self.released.send_modify(|times| *times += 1);
     }
 
+    /// Nothing more becomes of messages that have not come yet.
+    pub fn forget(&self) {
+        self.lock().marks.clear();
+    }
+
     /// How many messages have met their fate so far.
     #[must_use]
     pub fn met(&self) -> usize {

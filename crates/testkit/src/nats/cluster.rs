@@ -48,6 +48,7 @@ impl NatsCluster {
                 home: home.path().to_owned(),
                 store: home.path().join("store"),
                 enter: Vec::new(),
+                address: process::LOOPBACK,
                 port: Ports::free(),
                 monitor: Ports::free(),
                 more: vec![

@@ -21,11 +21,15 @@ pub(super) struct Start {
     pub(super) store: PathBuf,
     /// What its command line begins with.
     pub(super) enter: Vec<String>,
+    /// Where it listens.
+    pub(super) address: &'static str,
     pub(super) port: u16,
     pub(super) monitor: u16,
     pub(super) more: Vec<String>,
 }
 
+/// Where servers listen that nobody reaches from elsewhere.
+pub(super) const LOOPBACK: &str = "127.0.0.1";
 const READY_WITHIN: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
 
@@ -44,7 +48,7 @@ impl Start {
         command
             .arg("-c")
             .arg(&self.config)
-            .args(["-a", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(["-a", self.address, "-p", &self.port.to_string()])
             .args(["-m", &self.monitor.to_string()])
             .arg("-l")
             .arg(self.home.join("log"))
@@ -107,9 +111,9 @@ pub(super) fn config(file: &str) -> PathBuf {
     super::workspace().join("deploy/nats").join(file)
 }
 
-pub(super) fn signal(child: Option<&Child>, signal: Signal) {
+pub(crate) fn signal(child: Option<&Child>, signal: Signal) {
     let pid = child.map(Child::id).and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-    kill_process(pid.expect("the server runs"), signal).expect("it is our child");
+    kill_process(pid.expect("it runs"), signal).expect("it is our child");
 }
 
 #[expect(unsafe_code, reason = "what runs between fork and exec is two system calls")]
