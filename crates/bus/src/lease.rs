@@ -63,6 +63,8 @@ impl Candidate<'_> {
 
 /// How often a lease that should have expired is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Another's lease is taken when it was not renewed for so many times its life.
+const OVERDUE: u32 = 2;
 /// Between two tries when there is no answer, in milliseconds.
 const RETRY_MS: std::ops::Range<u64> = 50..300;
 
@@ -99,7 +101,8 @@ impl Lease {
         };
         let mut outlook = Outlook::new(ttl);
         loop {
-            match slot.read().await {
+            let state = slot.read().await.map(|state| outlook.judge(state));
+            match state {
                 Ok(State::Free(revision)) => match who.take(&mut slot, revision).await {
                     Ok(sent) => return Ok(Self::held(slot, sent)),
                     Err(AskError::Fault(fault)) if !fault.is_conflict() => {
@@ -110,10 +113,7 @@ impl Lease {
                     Err(_) => pause().await,
                 },
                 Ok(State::Ours(sent)) => return Ok(Self::held(slot, sent)),
-                Ok(State::Theirs(revision)) => {
-                    outlook.read(revision);
-                    outlook.wait(&mut hints).await;
-                }
+                Ok(State::Theirs(_)) => outlook.wait(&mut hints).await,
                 Err(why) => {
                     debug!(purpose, error = %why, "the lease cannot be read yet: {why}");
                     pause().await;
@@ -190,7 +190,8 @@ async fn pause() {
 /// first, then less and less often until the lease should have expired.
 struct Outlook {
     ttl: Duration,
-    known: Option<Revision>,
+    /// What it was at last, and since when by our own clock.
+    known: Option<(Revision, Instant)>,
     expires: Instant,
     next: Duration,
 }
@@ -200,13 +201,23 @@ impl Outlook {
         Self { ttl, known: None, expires: clock::instant(), next: LOOK_AGAIN }
     }
 
-    /// It was read, and is at this revision.
-    fn read(&mut self, revision: Revision) {
-        if self.known != Some(revision) {
-            self.known = Some(revision);
-            self.expires = clock::instant() + self.ttl;
-        }
+    /// What was read, as it is to be taken: another's lease that was not renewed for longer than it
+    /// lives is free, though the server keeps it still. Its clock went back; ours tells that its
+    /// holder has long ceased to act.
+    fn judge(&mut self, state: State) -> State {
+        let State::Theirs(revision) = state else { return state };
+        let now = clock::instant();
         self.next = (self.next * 2).min(self.ttl);
+        match self.known {
+            Some((known, since)) if known == revision => {
+                let overdue = now.duration_since(since) > self.ttl * OVERDUE;
+                if overdue { State::Free(revision) } else { state }
+            }
+            _ => {
+                (self.known, self.expires) = (Some((revision, now)), now + self.ttl);
+                state
+            }
+        }
     }
 
     /// Waits until it is worth another look.

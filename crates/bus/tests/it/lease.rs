@@ -115,3 +115,21 @@ async fn a_program_that_stops_gives_its_lease_up() {
     acquire(&rival, "b").await;
     assert!(clock::since(begun) < Duration::from_secs(1), "{:?}", clock::since(begun));
 }
+
+#[tokio::test]
+async fn a_lease_is_taken_over_though_the_clock_of_the_server_went_back_by_an_hour() {
+    let server = NatsServer::start().await;
+    let bus = provisioned(&server.url()).await;
+    let lease = acquire(&bus, "a").await;
+    server.clock_jumps(-3_600);
+    let rival = join(&server.url(), "rival").await;
+    tokio::select! {
+        _ = acquire(&rival, "b") => panic!("taken while it was held"),
+        () = lease.lost() => panic!("lost while it was renewed"),
+        () = tokio::time::sleep(TTL * 3) => {}
+    }
+    // Renewed for the last time before the clock goes back: the server keeps it for an hour.
+    drop(lease);
+    server.clock_jumps(-7_200);
+    acquire(&rival, "b").await;
+}
