@@ -32,6 +32,8 @@ use crate::pubsub::SendError;
 const AT_ONCE: usize = 256;
 /// How long what was begun may go on after the stop.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
+/// How long the last answers may take to be on their way.
+const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
 type Answer = Result<(HeaderMap, Bytes), Problem>;
 type Handler = Arc<dyn Fn(Caller, Message) -> BoxFuture<'static, Answer> + Send + Sync>;
@@ -231,13 +233,16 @@ impl Running {
             () = self.introduce(&mut questions) => return,
             () = stop => {}
         }
-        // The server sends nothing more, and what it had sent before is answered.
-        for (messages, _, _) in &mut requests {
-            messages.drain().await.ok();
-        }
         let rest = async {
-            for (messages, name, handler) in &mut requests {
-                self.serve(messages, name, handler, &permits).await;
+            // The server sends nothing more, and what it had sent before is answered; without one
+            // nobody would hear an answer.
+            if self.bus.is_up() {
+                for (messages, _, _) in &mut requests {
+                    messages.drain().await.ok();
+                }
+                for (messages, name, handler) in &mut requests {
+                    self.serve(messages, name, handler, &permits).await;
+                }
             }
             self.busy.close();
             self.busy.wait().await;
@@ -245,7 +250,11 @@ impl Running {
         if tokio::time::timeout(FINISH_WITHIN, rest).await.is_err() {
             warn!(requests = self.busy.len(), "stopping with requests unanswered");
         }
-        self.bus.client().flush().await.ok();
+        // A flush waits for a server for ever.
+        if self.bus.is_up() {
+            let flushed = self.bus.client().flush();
+            drop(tokio::time::timeout(FLUSH_WITHIN, flushed).await);
+        }
     }
 
     /// Answers `$SRV.…`.

@@ -217,3 +217,15 @@ async fn what_was_begun_is_answered_before_the_program_ends() {
     let end = bus.program().tasks.clone().shut_down(Duration::from_secs(5)).await;
     assert_eq!((end.left, end.failure), (0, None));
 }
+
+#[tokio::test]
+async fn a_program_that_serves_ends_soon_though_the_server_is_gone() {
+    let mut server = ostler_testkit::NatsServer::start().await;
+    let bus = crate::fixture::provisioned(&server.url()).await;
+    serve(&bus).await;
+    server.kill();
+    let mut state = bus.state();
+    state.wait_for(|state| !state.up).await.expect("it is noticed");
+    let end = bus.program().tasks.clone().shut_down(Duration::from_secs(4)).await;
+    assert_eq!((end.left, end.failure), (0, None));
+}
