@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::app::{App, Shared};
 use crate::refusal::{unread, unwritten};
+use crate::write::farewell_id;
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_millis(500);
@@ -68,6 +69,16 @@ impl App {
         if !ended.iter().any(|(other, at)| other.key() == key && *at == revision) {
             return Ok(());
         }
+        // Told first: who removes it and dies would leave nobody who knows that it has to be told.
+        let event = pb::Event {
+            id: farewell_id("workload.ended", &head.op_id, head.updated_at),
+            kind: "workload.ended".to_owned(),
+            namespace: key.namespace.to_string(),
+            workload: key.name.to_string(),
+            version: head.version.0,
+            ..Default::default()
+        };
+        self.tell_durably(&Caller::program("registry"), event).await?;
         for version in 1..=head.version.0 {
             let key = VersionKey((key.clone(), Version(version)));
             if let Some(entry) = self.bus.get(&key).await.map_err(unread)? {
@@ -76,14 +87,6 @@ impl App {
         }
         self.bus.delete(&HeadKey(key.clone()), revision).await.map_err(unwritten)?;
         info!("workload {key} has ended and is forgotten");
-        let event = pb::Event {
-            kind: "workload.ended".to_owned(),
-            namespace: key.namespace.to_string(),
-            workload: key.name.to_string(),
-            version: head.version.0,
-            ..Default::default()
-        };
-        self.tell(&Caller::program("registry"), event);
         Ok(())
     }
 
@@ -97,18 +100,18 @@ impl App {
         if !entry.value.kept.removing || !empty {
             return Ok(());
         }
-        match self.bus.delete(&NodeKey(name.clone()), entry.revision).await {
-            Ok(()) => {}
-            Err(WriteError::Conflict { .. }) => return Ok(()),
-            Err(other) => return Err(unwritten(other)),
-        }
-        info!("node {name} is empty and was removed");
         let event = pb::Event {
+            id: farewell_id("node.removed", &entry.value.op_id, entry.value.liveness_since),
             kind: "node.removed".to_owned(),
             node: name.to_string(),
             ..Default::default()
         };
-        self.tell(&Caller::program("registry"), event);
+        self.tell_durably(&Caller::program("registry"), event).await?;
+        match self.bus.delete(&NodeKey(name.clone()), entry.revision).await {
+            Ok(()) => info!("node {name} is empty and was removed"),
+            Err(WriteError::Conflict { .. }) => {}
+            Err(other) => return Err(unwritten(other)),
+        }
         Ok(())
     }
 }

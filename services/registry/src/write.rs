@@ -7,9 +7,11 @@ use ostler_bus::{Bus, Entry, Fence, WriteError};
 use ostler_core::head::Head;
 use ostler_core::id::Revision;
 use ostler_core::node::Node;
+use ostler_core::time::Timestamp;
 use ostler_schemas::bucket::{Key, QuotaRecord, SettingsRecord};
 use ostler_schemas::problem::{Code, Problem};
 use rand::Rng as _;
+use sha2::{Digest as _, Sha256};
 
 use crate::refusal::{revision_mismatch, unread, unwritten};
 
@@ -72,6 +74,14 @@ impl<V> Changed<V> {
 /// it once, however often it is told.
 pub fn event_id(op_id: &str) -> String {
     op_id.parse::<ulid::Ulid>().map(|id| id.to_string()).unwrap_or_default()
+}
+
+/// The id of the event that tells that what an operation wrote is no more: told before it is removed,
+/// and by whoever has to remove it once more, it is one event.
+pub fn farewell_id(kind: &str, op_id: &str, written: Timestamp) -> String {
+    let hash = Sha256::digest(format!("{kind} {op_id}"));
+    let chance = hash.iter().take(10).fold(0, |bits: u128, byte| (bits << 8) | u128::from(*byte));
+    ulid::Ulid::from_parts(written.as_millis(), chance).to_string()
 }
 
 /// Under which conditions a change is made.
@@ -178,4 +188,19 @@ where
 fn unchanged<V: Stamped>(entry: &Entry<V>) -> Changed<V> {
     let (value, revision) = (entry.value.clone(), entry.revision);
     Changed { value, revision, before: None, wrote: false, repeated: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_farewell_is_one_event_however_often_it_is_told_and_each_write_has_its_own() {
+        let (at, op) = (Timestamp::from_millis(1_790_000_000_000), "01M7ZG4KTW49991F4M0W53BK2P");
+        let id = farewell_id("workload.ended", op, at);
+        assert_eq!(id, farewell_id("workload.ended", op, at));
+        assert_ne!(id, farewell_id("workload.ended", "01M7ZG4KTW49991F4M0W53BK2Q", at));
+        assert_ne!(id, farewell_id("node.removed", op, at));
+        assert!(id.parse::<ulid::Ulid>().is_ok_and(|id| id.timestamp_ms() == at.as_millis()));
+    }
 }

@@ -13,6 +13,8 @@ use ostler_core::reconcile::{Decision, Note, Unplaced};
 use ostler_core::time::Timestamp;
 use ostler_schemas::pb;
 
+use crate::retell;
+
 /// Above so many decisions of a plan they are summed up by workload.
 const EACH: usize = 1000;
 
@@ -102,7 +104,7 @@ fn event(decision: &Decision) -> pb::Event {
         Decision::Place { id, workload, slot, version, node, score, moved, why } => {
             name(&mut event, workload);
             (event.instance, event.node) = (id.to_string(), node.to_string());
-            event.version = version.0;
+            (event.id, event.version) = (retell::id(*id), version.0);
             details = vec![("slot", slot.to_string()), ("score", score.to_string())];
             details.extend(why.as_ref().map(|why| ("decision", record(why))));
             if let Some((from, why)) = moved {

@@ -17,6 +17,7 @@ mod metrics;
 mod pool;
 mod reader;
 mod reign;
+mod retell;
 mod share;
 mod standing;
 mod takeover;

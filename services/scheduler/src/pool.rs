@@ -232,13 +232,14 @@ struct Throne {
 
 impl Throne {
     fn begin(context: &Arc<Context>, pool: &PoolName, begun: Begun) -> Self {
-        let Begun { reign, term, after } = begun;
+        let Begun { reign, term, after, retold } = begun;
         info!(
             pool = %pool, term = term.term.0, replica = context.replica,
             "leading pool {pool}, term {}", term.term
         );
         let details = [("term", term.term.to_string()), ("holder", term.holder.clone())];
         context.bus.emit(history::of_pool(pool, "leader.elected", &details));
+        retold.into_iter().for_each(|event| context.bus.emit(event));
         let stop = CancellationToken::new();
         let writer = Writer::new(&context.bus, term, pool.clone(), context.metrics.pool(pool));
         let pen = writer.start(after, stop.clone());

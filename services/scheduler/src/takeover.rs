@@ -12,6 +12,7 @@ use ostler_bus::{Batch, CommitError, Lease, ReadError, WatchEvent};
 use ostler_core::id::{PoolName, Revision, Term};
 use ostler_core::reconcile::{Engine, Event, Source};
 use ostler_schemas::bucket::{TermKey, TermRecord};
+use ostler_schemas::pb;
 use thiserror::Error;
 use tracing::warn;
 
@@ -19,6 +20,7 @@ use crate::feed::{Feed, FeedError, bucket};
 use crate::pool::Context;
 use crate::reader::{Reader, Unreadable};
 use crate::reign::Reign;
+use crate::retell::Recent;
 use crate::world::World;
 
 /// A watch that is behind and has told nothing for so long is begun anew.
@@ -70,6 +72,8 @@ pub(crate) struct Begun {
     pub term: TermRecord,
     /// The revision of that record.
     pub after: Revision,
+    /// What the leader before may not have told.
+    pub retold: Vec<pb::Event>,
 }
 
 /// Takes over a pool whose lease is held.
@@ -84,8 +88,8 @@ pub(crate) async fn take_over(
     let mut herald = Herald { context, pool, lease, feed, incarnation };
     let (term, after) = herald.proclaim(&mut world).await?;
     feed.end(Source::Placements);
-    let reign = understand(context, pool, &term, &world)?;
-    Ok(Begun { reign, term, after })
+    let (reign, retold) = understand(context, pool, &term, &world)?;
+    Ok(Begun { reign, term, after, retold })
 }
 
 /// Writes the new term.
@@ -206,8 +210,9 @@ fn understand(
     pool: &PoolName,
     term: &TermRecord,
     world: &World,
-) -> Result<Reign, Unreadable> {
+) -> Result<(Reign, Vec<pb::Event>), Unreadable> {
     let now = context.bus.pool_time();
+    let mut recent = Recent::new(pool, now);
     let seed = seed(pool, term.term);
     let mut engine = Engine::new(pool.clone(), context.config.settings(), seed);
     engine = engine.in_life(term.incarnation);
@@ -216,7 +221,12 @@ fn understand(
         let values = world.bucket(source).into_iter().flat_map(|kept| kept.values());
         for (key, value) in values {
             match reader.put(source, key, value) {
-                Ok(event) => event.into_iter().for_each(|event| engine.observe(event, now)),
+                Ok(event) => event.into_iter().for_each(|event| {
+                    if let Event::Manifest(node, manifest) = &event {
+                        recent.note(node, manifest);
+                    }
+                    engine.observe(event, now);
+                }),
                 Err(unreadable) if source == Source::Placements => return Err(unreadable),
                 Err(unreadable) => {
                     tracing::error!(pool = %pool, error = %unreadable, cause = %unreadable.source,
@@ -232,7 +242,7 @@ fn understand(
         engine.observe(Event::Heartbeat(beat.clone()), now);
     }
     let metrics = context.metrics.pool(pool);
-    Ok(Reign::new(pool.clone(), term.term, engine, reader, metrics))
+    Ok((Reign::new(pool.clone(), term.term, engine, reader, metrics), recent.events()))
 }
 
 /// Tells the ids of two leaders apart (FNV-1a over pool and term).
