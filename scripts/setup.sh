@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a Debian or Ubuntu that has only git, curl and make able to build, test or lint Ostler.
 #
-#   scripts/setup.sh [build|run|test|lint]
+#   scripts/setup.sh [build|run|test|lint|fuzz]
 #
 # Installs what is missing and nothing else, so a second run says nothing and takes no time. System
 # packages come from apt-get (through sudo if need be); tools go to .tools/, which git ignores.
@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly NATS_LEAST=2.12 NATS_VERSION=2.15.1
-readonly NEXTEST_VERSION=0.9.143 DENY_VERSION=0.20.2
+readonly NEXTEST_VERSION=0.9.143 DENY_VERSION=0.20.2 FUZZ_VERSION=0.13.2
 readonly TOOLS=$PWD/.tools
 
 export PATH="$TOOLS/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
@@ -19,9 +19,10 @@ main() {
     case ${1:-build} in
         build) c_compiler; rust ;;
         run) c_compiler; rust; nats_server ;;
-        test) c_compiler; rust; nats_server; sample_server; postgresql; containers; nextest ;;
+        test) c_compiler; rust; nats_server; sample_server; postgresql; containers; network; nextest ;;
         lint) c_compiler; rust; deny ;;
-        *) die "usage: scripts/setup.sh [build|run|test|lint]" ;;
+        fuzz) c_compiler; rust; fuzzer ;;
+        *) die "usage: scripts/setup.sh [build|run|test|lint|fuzz]" ;;
     esac
 }
 
@@ -125,6 +126,18 @@ sample_server() {
 postgresql() {
     has initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ||
         apt "PostgreSQL, of which tests start a private one" postgresql
+}
+
+# Tests have networks of their own.
+network() {
+    has ip || apt "iproute2, which makes networks of tests" iproute2
+}
+
+# libFuzzer needs a nightly compiler, and nothing else here does.
+fuzzer() {
+    rustup toolchain list | grep -q '^nightly' ||
+        rustup toolchain install nightly --profile minimal
+    cargo fuzz --version >/dev/null 2>&1 || cargo_tool cargo-fuzz "$FUZZ_VERSION"
 }
 
 # Only the programs: tests start a private dockerd, the host gets no daemon of its own.

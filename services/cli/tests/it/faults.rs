@@ -1,9 +1,18 @@
 //! Whatever is killed, what should run runs, and nothing runs twice.
 
+mod chaos;
 mod checker;
+mod client;
+mod clocks;
+mod disks;
+mod kills;
+mod net;
+mod parts;
 mod rig;
+mod rolling;
 mod servers;
 mod wires;
+mod zombies;
 
 use std::time::Duration;
 
@@ -130,6 +139,19 @@ async fn killed_services_touch_no_instance() {
     // An instance that dies meanwhile is restarted by its executor alone.
     signal(pid_of_instance(&before[0]), Signal::KILL);
     eventually("it answers again", || fleet.answers(&before[0])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_that_sleep_touch_no_instance_and_answer_again_when_they_wake() {
+    let (fleet, before) = three().await;
+    let sleepers = ["gateway", "metrics", "registry"];
+    sleepers.iter().for_each(|part| fleet.signal(part, Signal::STOP));
+    signal(pid_of_instance(&before[0]), Signal::KILL);
+    eventually("its executor restarts it alone", || fleet.answers(&before[0])).await;
+    sleepers.iter().for_each(|part| fleet.signal(part, Signal::CONT));
+    fleet.put(&web(4)).await;
+    let now = fleet.until_ready("web", 4).await;
+    assert_eq!(pids(&now[1..3]), pids(&before[1..3]), "nothing else was restarted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

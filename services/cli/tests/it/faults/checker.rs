@@ -4,58 +4,91 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ostler_bus::Caller;
+use ostler_bus::{Bus, Caller};
 use ostler_core::id::{InstanceId, NodeName, PoolName, Revision};
 use ostler_core::instance::{Desired, Observed};
 use ostler_schemas::bucket::{HeadKey, ManifestKey, ReportKey};
 use ostler_schemas::pb;
-use ostler_testkit::eventually_within;
+use ostler_testkit::{eventually, eventually_within};
 
-use super::rig::{Acked, Rig};
+use super::client::{Acked, Client};
 
 /// How long a fleet may take to be as it should once nothing is broken any more.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Waits until everything is as it was asked for, and fails where something never can be.
-pub async fn check(rig: &Rig) {
+/// A fleet that can be checked.
+pub trait Checked {
+    /// Who asked it for things.
+    fn client(&self) -> &Client;
+
+    /// The names of all its nodes.
+    fn nodes(&self) -> Vec<NodeName>;
+
+    /// What its parts said last, for failures.
+    fn said(&self) -> String {
+        String::new()
+    }
+}
+
+/// An instance that is ordered to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ordered {
+    pub workload: String,
+    pub slot: u32,
+    pub id: InstanceId,
+    pub node: NodeName,
+}
+
+/// Waits until everything is as it was asked for, and fails where something never can be. Returns
+/// what runs.
+pub async fn check(rig: &impl Checked) -> Vec<Ordered> {
+    let (client, nodes) = (rig.client(), rig.nodes());
     let wrong = std::sync::Mutex::new(String::new());
+    let running = std::sync::Mutex::new(Vec::new());
     let settled = eventually_within(SETTLED_WITHIN, "the fleet is as it was asked for", || async {
-        let found = Fleet::read(rig).await.and_then(|fleet| fleet.compare(&rig.acked));
+        let found = Fleet::read(&client.bus, &nodes).await;
+        let found = found.and_then(|fleet| {
+            let compared = fleet.compare(&client.acked);
+            *running.lock().expect("unbroken") = fleet.ordered;
+            compared
+        });
         *wrong.lock().expect("unbroken") = found.clone().err().unwrap_or_default();
         found.is_ok()
     });
     let outcome = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(settled)).await;
     if let Err(panic) = outcome {
-        eprintln!("{}", wrong.lock().expect("unbroken"));
+        eprintln!("{}\n{}", wrong.lock().expect("unbroken"), rig.said());
         std::panic::resume_unwind(panic);
     }
-    heads_are_as_acknowledged(rig).await;
-    history_has_every_event_once(rig).await;
+    heads_are_as_acknowledged(client).await;
+    history_has_every_event_once(client).await;
+    running.into_inner().expect("unbroken")
 }
 
 /// What manifests order and reports say.
 #[derive(Debug, Default)]
 struct Fleet {
-    /// Ordered to run: workload, slot, instance, node.
-    ordered: Vec<(String, u32, InstanceId, NodeName)>,
+    ordered: Vec<Ordered>,
     /// Said to run.
     running: Vec<(InstanceId, NodeName)>,
 }
 
 impl Fleet {
-    async fn read(rig: &Rig) -> Result<Self, String> {
+    async fn read(bus: &Bus, nodes: &[NodeName]) -> Result<Self, String> {
         let mut fleet = Self::default();
-        for node in rig.nodes() {
+        for node in nodes {
             let key = ManifestKey { pool: PoolName::default(), node: node.clone() };
-            let manifest = rig.bus.get(&key).await.map_err(|error| error.to_string())?;
+            let manifest = bus.get(&key).await.map_err(|error| error.to_string())?;
             for group in manifest.into_iter().flat_map(|entry| entry.value.groups) {
                 let ordered = group.entries.iter().filter(|one| one.desired == Desired::Run);
-                let name = group.key.name.to_string();
-                fleet
-                    .ordered
-                    .extend(ordered.map(|one| (name.clone(), one.slot.0, one.id, node.clone())));
+                fleet.ordered.extend(ordered.map(|one| Ordered {
+                    workload: group.key.name.to_string(),
+                    slot: one.slot.0,
+                    id: one.id,
+                    node: node.clone(),
+                }));
             }
-            let report = rig.bus.get(&ReportKey(node.clone())).await;
+            let report = bus.get(&ReportKey(node.clone())).await;
             let report = report.map_err(|error| error.to_string())?;
             let statuses = report.into_iter().flat_map(|entry| entry.value.statuses);
             let running = statuses.filter(|one| one.observed == Observed::Running);
@@ -70,18 +103,18 @@ impl Fleet {
             acked.iter().map(|one| (one.name.as_str(), one.count)).collect();
         for (name, count) in &wanted {
             let mut slots: Vec<u32> =
-                self.ordered.iter().filter(|one| one.0 == *name).map(|one| one.1).collect();
+                self.ordered.iter().filter(|o| o.workload == *name).map(|o| o.slot).collect();
             slots.sort_unstable();
             if slots != (0..*count).collect::<Vec<_>>() {
                 return Err(format!("`{name}` should have {count} slots, has {slots:?}"));
             }
         }
-        let others = self.ordered.iter().find(|one| !wanted.contains_key(one.0.as_str()));
-        if let Some((name, ..)) = others {
-            return Err(format!("nobody was told that `{name}` is wanted"));
+        let others = self.ordered.iter().find(|o| !wanted.contains_key(o.workload.as_str()));
+        if let Some(other) = others {
+            return Err(format!("nobody was told that this is wanted: {other:?}"));
         }
         let mut ordered: Vec<(InstanceId, NodeName)> =
-            self.ordered.iter().map(|one| (one.2, one.3.clone())).collect();
+            self.ordered.iter().map(|one| (one.id, one.node.clone())).collect();
         ordered.sort();
         if ordered != self.running {
             let (ordered, running) = (ordered.len(), self.running.len());
@@ -91,21 +124,37 @@ impl Fleet {
     }
 }
 
-async fn heads_are_as_acknowledged(rig: &Rig) {
+/// What NATS answers, as soon as it does: it may be choosing a leader.
+async fn answer<T, E, F>(ask: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let answer = std::sync::Mutex::new(None);
+    eventually("NATS answers", || async {
+        let said = ask().await.ok();
+        let answers = said.is_some();
+        *answer.lock().expect("unbroken") = said;
+        answers
+    })
+    .await;
+    answer.into_inner().expect("unbroken").expect("just waited for")
+}
+
+async fn heads_are_as_acknowledged(client: &Client) {
     let last: BTreeMap<&str, &Acked> =
-        rig.acked.iter().map(|acked| (acked.name.as_str(), acked)).collect();
+        client.acked.iter().map(|acked| (acked.name.as_str(), acked)).collect();
     for (name, acked) in last {
-        let key = format!("default/{name}").parse().expect("a key");
-        let head =
-            rig.bus.get(&HeadKey(key)).await.expect("NATS answers").expect("it is kept").value;
+        let key = HeadKey(format!("default/{name}").parse().expect("a key"));
+        let found = answer(|| client.bus.get(&key)).await;
+        let head = found.unwrap_or_else(|| panic!("{acked:?} is gone")).value;
         assert_eq!((head.version.0, head.spec.count), (acked.version, acked.count), "{name}");
     }
 }
 
-async fn history_has_every_event_once(rig: &Rig) {
-    let last = rig.bus.last_event().await.expect("NATS answers");
+async fn history_has_every_event_once(client: &Client) {
+    let last = answer(|| client.bus.last_event()).await;
     let mut stream = BTreeMap::new();
-    let mut reader = rig.bus.events_from(Revision(0));
+    let mut reader = client.bus.events_from(Revision(0));
     while let Some(entry) = reader.next().await {
         let event = entry.event.expect("services write events that can be read");
         assert_eq!(stream.insert(event.id.clone(), entry.sequence), None, "twice: {event:?}");
@@ -115,7 +164,7 @@ async fn history_has_every_event_once(rig: &Rig) {
     }
     let kept = std::sync::Mutex::new(Vec::new());
     eventually_within(SETTLED_WITHIN, "history has all events", || async {
-        *kept.lock().expect("unbroken") = events(rig).await;
+        *kept.lock().expect("unbroken") = events(client).await;
         let kept = kept.lock().expect("unbroken");
         kept.last().is_some_and(|event: &pb::EventView| event.sequence >= last.0)
     })
@@ -125,7 +174,7 @@ async fn history_has_every_event_once(rig: &Rig) {
     assert_eq!(ids.len(), kept.len(), "an event is twice in history");
     let missing = stream.keys().find(|id| !ids.contains(id.as_str()));
     assert_eq!(missing, None, "an event is not in history");
-    for acked in &rig.acked {
+    for acked in &client.acked {
         let told = kept.iter().map(of).filter(|event| {
             let kinds = ["workload.created", "workload.updated"];
             kinds.contains(&event.kind.as_str())
@@ -135,17 +184,18 @@ async fn history_has_every_event_once(rig: &Rig) {
     }
 }
 
-fn of(view: &pb::EventView) -> &pb::Event {
+/// The event of a view.
+pub fn of(view: &pb::EventView) -> &pb::Event {
     view.event.as_ref().expect("a view has its event")
 }
 
 /// All of history; nothing while it cannot be read.
-async fn events(rig: &Rig) -> Vec<pb::EventView> {
+pub async fn events(client: &Client) -> Vec<pb::EventView> {
     let mut all: Vec<pb::EventView> = Vec::new();
     loop {
         let since = all.last().map_or(0, |view| view.sequence);
         let page = pb::EventList { since, limit: 1_000, ..Default::default() };
-        match rig.bus.call(&page, &Caller::program("test")).await {
+        match client.bus.call(&page, &Caller::program("test")).await {
             Ok(reply) if reply.items.is_empty() => return all,
             Ok(reply) => all.extend(reply.items),
             Err(_) => return Vec::new(),

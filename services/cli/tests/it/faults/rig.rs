@@ -1,24 +1,20 @@
 //! A fleet in this process: real services and real executors with simulated instances, each part on a
-//! wire of its own that can be cut. What was asked for is kept, to be checked in the end.
+//! wire of its own that can be cut.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ostler_bus::{Bus, Caller, Config, Pings};
+use ostler_bus::{Bus, Pings};
 use ostler_core::id::NodeName;
 use ostler_core::resources::{Bytes, Resources};
-use ostler_core::time::Span;
-use ostler_core::workload::{self, DriverKind};
+use ostler_core::workload::DriverKind;
 use ostler_executor::config::Capacity;
-use ostler_schemas::contract::HeartbeatOf;
-use ostler_schemas::pb;
-use ostler_schemas::problem::Code;
 use ostler_service::Program;
-use ostler_testkit::{Proxy, eventually, eventually_within};
+use ostler_testkit::{Proxy, eventually};
 use tempfile::TempDir;
 
-/// How long a write may take to be acknowledged, whatever breaks.
-const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(60);
+use super::checker::Checked;
+use super::client::{Client, config};
 
 /// One part: it and its wire. With several NATS servers there is no wire.
 struct Part {
@@ -26,33 +22,28 @@ struct Part {
     wire: Option<Proxy>,
 }
 
-/// A write that was acknowledged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acked {
-    pub name: String,
-    pub version: u32,
-    pub count: u32,
-}
-
-/// The fleet, seen over a connection that no fault touches but those of the servers.
+/// The fleet, and who asks it.
 pub struct Rig {
+    pub client: Client,
     pub bus: Bus,
     url: String,
+    pings: Pings,
     parts: BTreeMap<String, Part>,
     dir: TempDir,
-    /// Every write that was acknowledged, in order.
-    pub acked: Vec<Acked>,
 }
 
 impl Rig {
     /// A registry, the schedulers `s-1` …, the nodes `node-1` …; all are up.
     pub async fn start(url: &str, schedulers: u16, nodes: u16) -> Self {
-        let program = Program::new();
-        let bus = Bus::connect(&config(url), "test", Pings::Usual, &program).await;
-        let bus = bus.expect("NATS is there");
-        bus.provision(&bus.config().pools.clone()).await.expect("an empty server takes all");
-        let dir = TempDir::new().expect("a folder");
-        let mut rig = Self { bus, url: url.to_owned(), parts: BTreeMap::new(), dir, acked: vec![] };
+        Self::start_with(url, schedulers, nodes, Pings::Usual).await
+    }
+
+    /// The same, with connections that are looked after so often.
+    pub async fn start_with(url: &str, schedulers: u16, nodes: u16, pings: Pings) -> Self {
+        let client = Client::start(url, pings).await;
+        let (bus, dir) = (client.bus.clone(), TempDir::new().expect("a folder"));
+        let (url, parts) = (url.to_owned(), BTreeMap::new());
+        let mut rig = Self { client, bus, url, pings, parts, dir };
         rig.start_registry().await;
         for number in 1..=schedulers {
             rig.start_scheduler(&format!("s-{number}")).await;
@@ -74,10 +65,19 @@ impl Rig {
         self.parts[part].wire.as_ref().expect("there is one server, so there are wires")
     }
 
-    /// The names of all nodes.
-    pub fn nodes(&self) -> Vec<NodeName> {
-        let names = self.parts.keys().filter(|name| name.starts_with("node-"));
-        names.map(|name| name.parse().expect("a name")).collect()
+    /// Asks for a workload until that is acknowledged.
+    pub async fn put(&mut self, name: &str, count: u32) {
+        self.client.put(name, count).await;
+    }
+
+    /// The names of all parts.
+    pub fn names(&self) -> Vec<String> {
+        self.parts.keys().cloned().collect()
+    }
+
+    /// How many instances run, by the next beat of each node.
+    pub async fn running(&self) -> u32 {
+        self.client.running(&self.nodes()).await
     }
 
     async fn connect(&mut self, name: &str) -> (Program, Bus) {
@@ -87,7 +87,7 @@ impl Rig {
         };
         let url = wire.as_ref().map_or_else(|| self.url.clone(), Proxy::url);
         let program = Program::new();
-        let bus = Bus::connect(&config(&url), name, Pings::Usual, &program).await;
+        let bus = Bus::connect(&config(&url), name, self.pings, &program).await;
         self.parts.insert(name.to_owned(), Part { program: program.clone(), wire });
         (program, bus.expect("NATS is there"))
     }
@@ -132,48 +132,21 @@ impl Rig {
         program.tasks.spawn("executor", ostler_executor::run(config, bus, program.clone()));
     }
 
-    /// Asks for a workload, again and again as one operation, until that is acknowledged.
-    pub async fn put(&mut self, name: &str, count: u32) {
-        let request = put(name, count);
-        let caller = Caller { actor: "tester".to_owned(), ..Caller::program("test") };
-        let reply = std::sync::Mutex::new(None);
-        eventually_within(ACKNOWLEDGED_WITHIN, &format!("{name} is acknowledged"), || async {
-            match self.bus.call(&request, &caller).await {
-                Ok(said) => *reply.lock().expect("unbroken") = said.workload,
-                Err(problem) => {
-                    let again = matches!(problem.code, Code::Unavailable | Code::Timeout);
-                    assert!(again, "`{name}` is refused: {problem}");
-                }
-            }
-            reply.lock().expect("unbroken").is_some()
-        })
-        .await;
-        let view = reply.into_inner().expect("unbroken").expect("just waited for");
-        self.acked.push(Acked { name: name.to_owned(), version: view.version, count });
-    }
-
-    /// Begins to ask, once, and does not wait for an answer.
-    pub async fn ask(&self, name: &str, count: u32) -> Result<pb::WorkloadPutReply, Code> {
-        let caller = Caller { timeout: Duration::from_secs(3), ..Caller::program("test") };
-        self.bus.call(&put(name, count), &caller).await.map_err(|problem| problem.code)
-    }
-
-    /// How many instances run, by the next beat of each node: no store has a part in that.
-    pub async fn running(&self) -> u32 {
-        let mut beats = self.bus.subscribe::<HeartbeatOf>(None).await.expect("NATS is there");
-        let mut told = BTreeMap::new();
-        while told.len() < self.nodes().len() {
-            if let Some(Ok((_, beat))) = beats.next().await {
-                told.insert(beat.node, beat.instances);
-            }
-        }
-        told.values().sum()
-    }
-
     /// Ends a part cleanly.
     pub async fn end(&mut self, part: &str) {
         let part = self.parts.remove(part).expect("it runs");
         part.program.tasks.shut_down(Duration::from_secs(10)).await;
+    }
+}
+
+impl Checked for Rig {
+    fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn nodes(&self) -> Vec<NodeName> {
+        let names = self.parts.keys().filter(|name| name.starts_with("node-"));
+        names.map(|name| name.parse().expect("a name")).collect()
     }
 }
 
@@ -183,18 +156,4 @@ impl Drop for Rig {
             part.program.tasks.stop();
         }
     }
-}
-
-/// Answers are waited for only so long, so that those which were lost are soon missed.
-fn config(url: &str) -> Config {
-    Config { url: url.to_owned(), request_timeout: Span::from_millis(1_500), ..Config::default() }
-}
-
-fn put(name: &str, count: u32) -> pb::WorkloadPut {
-    let text = format!(
-        r#"{{"name": "{name}", "driver": "sim", "count": {count},
-            "resources": {{"cpu": 10, "memory": "8MiB"}}}}"#
-    );
-    let spec = workload::from_json(&text).expect("a workload");
-    pb::WorkloadPut { spec: Some(spec.into()), ..Default::default() }
 }

@@ -30,7 +30,7 @@ async fn all_three_servers_killed_while_placing_and_started_again_lose_no_acknow
     check(&rig).await;
     rig.put("web", 400).await;
     (0..3).for_each(|number| cluster.kill(number));
-    assert!(rig.ask("web", 400).await.is_err(), "nobody is there to acknowledge it");
+    assert!(rig.client.ask("web", 400).await.is_err(), "nobody is there to acknowledge it");
     cluster.restart_all().await;
     rig.put("more", 25).await;
     check(&rig).await;
@@ -61,7 +61,7 @@ async fn a_full_disk_under_nats_refuses_writes_and_touches_nothing_that_runs() {
     let count = std::sync::atomic::AtomicU32::new(100);
     eventually("a write is refused", || async {
         let more = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        rig.ask("web", more).await.is_err()
+        rig.client.ask("web", more).await.is_err()
     })
     .await;
     assert!(rig.running().await >= 40, "what runs runs on, whatever the bus says");
