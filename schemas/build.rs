@@ -3,7 +3,7 @@
 use std::error::Error;
 
 /// Requests: an unknown field is refused by name.
-const REQUESTS: [&str; 65] = [
+const REQUESTS: [&str; 67] = [
     "ArtifactPut",
     "ArtifactGet",
     "ArtifactList",
@@ -66,13 +66,15 @@ const REQUESTS: [&str; 65] = [
     "Logs",
     "Signal",
     "Leftovers",
+    "Host",
+    "Import",
     "Exec",
     "TerminalSize",
     "Resources",
 ];
 
 /// What is answered or told: readers of an older version pass over what they do not know.
-const ANSWERS: [&str; 46] = [
+const ANSWERS: [&str; 53] = [
     "ArtifactView",
     "ArtifactListReply",
     "EndpointView",
@@ -115,6 +117,13 @@ const ANSWERS: [&str; 46] = [
     "SignalReply",
     "LeftoversReply",
     "Leftover",
+    "HostReply",
+    "HostDisk",
+    "HostLink",
+    "HostBattery",
+    "HostShare",
+    "ImportReply",
+    "ImportItem",
     "ExecReply",
     "ExecInput",
     "ExecOutput",

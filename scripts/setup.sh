@@ -19,7 +19,7 @@ main() {
     case ${1:-build} in
         build) c_compiler; rust ;;
         run) c_compiler; rust; nats_server ;;
-        test) c_compiler; rust; nats_server; sample_server; postgresql; containers; network; nextest ;;
+        test) c_compiler; rust; nats_server; sample_server; postgresql; containers; network; firewalls; kernel; nextest ;;
         lint) c_compiler; rust; deny ;;
         fuzz) c_compiler; rust; fuzzer ;;
         *) die "usage: scripts/setup.sh [build|run|test|lint|fuzz]" ;;
@@ -146,9 +146,42 @@ containers() {
     # A package of its own on newer systems.
     has docker || apt "the command line of Docker" docker-cli
     has systemd-nspawn || apt "systemd-nspawn" systemd-container
+    # Podman, and what it needs to run a container and collect what that leaves.
+    has podman && has runc && has catatonit ||
+        without_daemons apt "Podman, of which tests start a private service" podman runc catatonit
     # One that needs no library of the host.
     has busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1 ||
         apt "a static busybox for images" busybox-static
+}
+
+# Tests use them in namespaces of their own; ufw is off unless somebody turns it on.
+firewalls() {
+    has nft && has ip || apt "nftables and links, of which tests make their own" nftables iproute2
+    has ufw || without_daemons apt "ufw, which tests run on a host of their own" ufw
+}
+
+# A machine for the tests of control groups: this one may have another version of them. The kernel
+# is only unpacked.
+kernel() {
+    local cpu=x86 debian=amd64
+    [ "$(uname -m)" != aarch64 ] || cpu=arm debian=arm64
+    has "qemu-system-$(uname -m)" && has cpio ||
+        apt "a machine in which control groups are tested" "qemu-system-$cpu" cpio
+    compgen -G "$TOOLS/kernel/vmlinuz-*" >/dev/null && return
+    local package work
+    as_root apt-get update -qq
+    for package in linux-image-cloud-$debian linux-image-virtual; do
+        package=$(apt-cache depends "$package" 2>/dev/null |
+            sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\).*/\1/p' | head -n 1)
+        [ -z "$package" ] || break
+    done
+    [ -n "$package" ] || die "no kernel package here: put a vmlinuz into .tools/kernel"
+    say "fetching the kernel $package into .tools/kernel"
+    work=$(mktemp -d)
+    (cd "$work" && apt-get download -qq "$package" 2>/dev/null && dpkg -x ./*.deb tree)
+    mkdir -p "$TOOLS/kernel"
+    install -m 644 "$work"/tree/boot/vmlinuz-* "$TOOLS/kernel/"
+    rm -rf "$work"
 }
 
 # Runs something that installs packages while no package may start a service.

@@ -106,6 +106,8 @@ calls! {
     Logs => LogsReply, "logs", Executor, false;
     Signal => SignalReply, "signal", Executor, true;
     Leftovers => LeftoversReply, "leftovers", Executor, true;
+    Host => HostReply, "host", Executor, false;
+    Import => ImportReply, "import", Executor, false;
     Exec => ExecReply, "exec", Executor, true;
 }
 
@@ -122,7 +124,8 @@ wire_message! {
     NodePatch, NodeExplain, NodeView, CommandGet, CommandList, CommandListReply, CommandView,
     EventList, EventListReply, Event, StatusGet, StatusReply, MetricsFleet, MetricsNode,
     MetricsInstance, Challenge, ChallengeReply, Hello, HelloReply, Leave, LeaveReply, Ping, Pong, Sync, SyncReply, Logs,
-    LogsReply, LogChunk, Signal, SignalReply, Leftovers, LeftoversReply, Exec, ExecReply, NodeSample, Document,
+    LogsReply, LogChunk, Signal, SignalReply, Leftovers, LeftoversReply, Host, HostReply, Import,
+    ImportReply, Exec, ExecReply, NodeSample, Document,
     RebalanceStart, RebalancePlan, QuotaGet, QuotaList,
     QuotaListReply, QuotaPut, QuotaDelete, QuotaView, SettingsGet, SettingsPut, SettingsView,
 }

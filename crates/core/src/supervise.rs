@@ -151,6 +151,9 @@ pub struct Life {
     /// The executor goes and takes it along.
     #[serde(skip)]
     pub halting: bool,
+    /// It is stopping, and until then it is only no endpoint any more.
+    #[serde(skip)]
+    pub drained_at: Option<Timestamp>,
 }
 
 impl Life {
@@ -180,6 +183,7 @@ impl Life {
             named: true,
             pledged: None,
             halting: false,
+            drained_at: None,
         }
     }
 
@@ -189,7 +193,7 @@ impl Life {
         let wanted = self.order.desired == crate::instance::Desired::Run && !self.halting;
         match self.phase {
             Phase::Backoff { until } => wanted.then_some(until),
-            Phase::Stopping { kill_at, .. } => Some(kill_at),
+            Phase::Stopping { kill_at, .. } => Some(self.drained_at.unwrap_or(kill_at)),
             Phase::Running => self.proven_at_latest().into_iter().chain(self.too_old_at()).min(),
             Phase::Waiting
             | Phase::Unsettled(_)

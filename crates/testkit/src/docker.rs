@@ -1,4 +1,5 @@
-//! A private dockerd: its own folder, socket and images, beside whatever the host runs.
+//! A private dockerd, or service of Podman: its own folder, socket and images, beside whatever the
+//! host runs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,6 +19,14 @@ const POLL: Duration = Duration::from_millis(50);
 pub struct Dockerd {
     child: Child,
     home: TempDir,
+    kind: Kind,
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Docker,
+    Podman,
 }
 
 /// The name of the image that [`Dockerd::start`] leaves there: busybox and nothing else.
@@ -29,18 +38,29 @@ impl Dockerd {
     /// Starts one that answers, with [`IMAGE`] and [`NETWORK`]. Panics, saying what is missing,
     /// where `dockerd` or a static busybox is not installed.
     pub async fn start() -> Self {
+        let dockerd = Self::begin(Kind::Docker).await;
+        let subnet = format!("10.{}.{}.0/24", 128 + dockerd.child.id() % 100, rest(&dockerd.child));
+        dockerd.docker(&["network", "create", "--subnet", &subnet, NETWORK]);
+        dockerd
+    }
+
+    /// Starts a service of Podman that answers as Docker does, with [`IMAGE`] and without a
+    /// network. Panics, saying what is missing, where it is not installed.
+    pub async fn podman() -> Self {
+        Self::begin(Kind::Podman).await
+    }
+
+    async fn begin(kind: Kind) -> Self {
         let home = tempfile::Builder::new().prefix("ostler-dockerd-").tempdir();
         let home = home.expect("a folder can be made");
-        let child = spawn(home.path());
-        let mut dockerd = Self { child, home };
+        let child = spawn(kind, home.path());
+        let mut dockerd = Self { child, home, kind };
         dockerd.until_ready().await;
         let tar = dockerd.home.path().join("image.tar");
         let tree = busybox(&dockerd.home.path().join("tree"));
         run(Command::new("tar").arg("-C").arg(&tree).args(["-cf"]).arg(&tar).arg("."));
         let tar = tar.display().to_string();
         dockerd.docker(&["import", &tar, IMAGE]);
-        let subnet = format!("10.{}.{}.0/24", 128 + dockerd.child.id() % 100, rest(&dockerd.child));
-        dockerd.docker(&["network", "create", "--subnet", &subnet, NETWORK]);
         dockerd
     }
 
@@ -59,7 +79,7 @@ impl Dockerd {
     /// Stops it and its containers, and starts it again.
     pub async fn restart(&mut self) {
         self.end();
-        self.child = spawn(self.home.path());
+        self.child = spawn(self.kind, self.home.path());
         self.until_ready().await;
     }
 
@@ -102,6 +122,13 @@ impl Dockerd {
 
 impl Drop for Dockerd {
     fn drop(&mut self) {
+        if self.kind == Kind::Podman {
+            // They do not end with it.
+            let all = self.docker(&["ps", "--all", "--quiet"]);
+            for id in all.lines() {
+                self.docker(&["rm", "--force", id]);
+            }
+        }
         self.end();
         // What it left mounted would keep its folder.
         let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
@@ -123,21 +150,81 @@ fn rest(child: &Child) -> u32 {
     child.id() / 100 % 250
 }
 
-fn spawn(home: &Path) -> Child {
+fn spawn(kind: Kind, home: &Path) -> Child {
     let log = std::fs::File::create(home.join("log")).expect("a log can be made");
     let errors = log.try_clone().expect("a file can be shared");
+    let mut command = match kind {
+        Kind::Docker => dockerd(home),
+        Kind::Podman => podman(home),
+    };
+    command.stdin(Stdio::null()).stdout(log).stderr(errors);
+    die_with_us(&mut command);
+    let spawned = spawn_on_keeper(command);
+    spawned.unwrap_or_else(|error| panic!("{kind:?} cannot be started, is it installed? {error}"))
+}
+
+fn dockerd(home: &Path) -> Command {
     let mut command = Command::new("dockerd");
     let option = |name: &str, file: &str| format!("--{name}={}", home.join(file).display());
     command
         .args([option("data-root", "data"), option("exec-root", "exec"), option("pidfile", "pid")])
         .arg(format!("--host=unix://{}", home.join("docker.sock").display()))
         // Nothing of the host's own network is changed: ports are passed on by a proxy.
-        .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(errors);
-    die_with_us(&mut command);
-    spawn_on_keeper(command).expect("dockerd can be started: is it installed?")
+        .args(["--bridge=none", "--iptables=false", "--ip6tables=false"]);
+    command
+}
+
+/// Podman gives each process as many tasks as the kernel has. Where root may not do that, as on a
+/// host that is a container itself, this runtime between it and runc leaves it out.
+const RUNTIME: &str = r#"#!/usr/bin/env python3
+import json, os, sys
+words = sys.argv[1:]
+
+def after(*names):
+    for index, word in enumerate(words):
+        if word in names:
+            return words[index + 1]
+        for name in names:
+            if word.startswith(name + "="):
+                return word.split("=", 1)[1]
+
+def leave_out(path, process_of):
+    if path and os.path.exists(path):
+        with open(path) as file:
+            spec = json.load(file)
+        process = process_of(spec)
+        limits = process.get("rlimits", [])
+        process["rlimits"] = [limit for limit in limits if limit["type"] != "RLIMIT_NPROC"]
+        with open(path, "w") as file:
+            json.dump(spec, file)
+
+if "create" in words:
+    bundle = after("--bundle", "-b") or "."
+    leave_out(os.path.join(bundle, "config.json"), lambda spec: spec["process"])
+elif "exec" in words:
+    leave_out(after("--process", "-p"), lambda spec: spec)
+os.execvp("runc", ["runc"] + words)
+"#;
+
+fn podman(home: &Path) -> Command {
+    let runtime = home.join("runtime");
+    std::fs::write(&runtime, RUNTIME).expect("written");
+    let may_run = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&runtime, may_run).expect("a program");
+    let settings = format!(
+        "[engine]\nruntime = \"between\"\ncgroup_manager = \"cgroupfs\"\n[engine.runtimes]\n\
+         between = [\"{}\"]\n",
+        runtime.display()
+    );
+    std::fs::write(home.join("containers.conf"), settings).expect("written");
+    let mut command = Command::new("podman");
+    let option = |name: &str, file: &str| format!("--{name}={}", home.join(file).display());
+    command
+        .args([option("root", "data"), option("runroot", "run"), option("tmpdir", "tmp")])
+        .args(["--storage-driver=vfs", "system", "service", "--time=0"])
+        .arg(format!("unix://{}", home.join("docker.sock").display()))
+        .env("CONTAINERS_CONF", home.join("containers.conf"));
+    command
 }
 
 /// A tree with busybox for all its programs.

@@ -68,7 +68,7 @@ impl Client {
         path: &str,
         body: Option<&B>,
     ) -> Result<T, Failure> {
-        let mut request = self.request(method, path);
+        let mut request = self.request(method, path).header("accept", "application/json");
         if let Some(body) = body {
             request = request.json(body);
         }

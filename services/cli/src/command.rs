@@ -17,6 +17,7 @@ mod endpoints;
 mod exec;
 mod explain;
 mod fleet;
+mod import;
 mod instance;
 mod limits;
 mod logs;

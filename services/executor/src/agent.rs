@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::driver::{Drivers, Happened, Launch, Place};
 use crate::fence::Fence;
+use crate::firewall::Firewall;
 use crate::journal::{Applied, Journal};
 use crate::shared::Shared;
 use crate::site::Site;
@@ -25,6 +26,7 @@ mod admit;
 mod begin;
 pub mod boot;
 mod carry;
+mod clear;
 mod owed;
 
 use admit::Here;
@@ -95,6 +97,7 @@ pub struct Agent {
     fence: Arc<Fence>,
     owed: Owed,
     sockets: Sockets,
+    firewall: Firewall,
     happened_tx: mpsc::Sender<Happened>,
 }
 

@@ -4,29 +4,20 @@
 //! ordered all the same. What already runs is left alone. A predicate that has not answered, does
 //! not answer in time or cannot be run refuses everything.
 
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use ostler_core::node::{Bid, Refusal};
 use ostler_service::clock;
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::AsyncReadExt;
-use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::host;
+use crate::ask::{Asked, ask};
 
 mod policy;
 
 pub use policy::{Hours, OnBattery, Policy, Zone};
 
-/// The power supply is looked at no more often than this.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// So much of what a predicate prints is read.
-const PRINTS: u64 = 4096;
 /// So much of a reason is told, in bytes.
 const REASON: usize = 200;
 
@@ -47,14 +38,12 @@ pub struct Bidder {
     policy: Arc<Policy>,
     zone: TimeZone,
     said: Arc<Mutex<Said>>,
-    battery: Option<(Instant, bool)>,
-    simulated: bool,
 }
 
 impl Bidder {
-    /// By this policy; a node on which nothing but simulations run has no battery.
+    /// By this policy.
     #[must_use]
-    pub fn new(policy: &Policy, simulated: bool) -> Self {
+    pub fn new(policy: &Policy) -> Self {
         let said = match policy.predicate.as_slice() {
             [] => Said::Nothing,
             _ => Said::Refuses("the predicate has not answered yet".to_owned()),
@@ -63,27 +52,12 @@ impl Bidder {
             policy: Arc::new(policy.clone()),
             zone: policy.time_zone.resolve(),
             said: Arc::new(Mutex::new(said)),
-            battery: None,
-            simulated,
         }
     }
 
-    /// Whether the host runs on battery.
-    pub fn on_battery(&mut self) -> bool {
-        let now = clock::instant();
-        match self.battery {
-            Some((at, known)) if now.saturating_duration_since(at) < LOOK_EVERY => known,
-            Some(_) | None => {
-                let found = !self.simulated && host::on_battery();
-                self.battery = Some((now, found));
-                found
-            }
-        }
-    }
-
-    /// The bid as it stands now.
-    pub fn bid(&mut self) -> Bid {
-        let battery = self.on_battery();
+    /// The bid as it stands now, on battery or not.
+    #[must_use]
+    pub fn bid(&self, battery: bool) -> Bid {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
         decide(&self.policy, battery, self.minute(), &said)
     }
@@ -146,46 +120,19 @@ fn decide(policy: &Policy, battery: bool, minute: u16, said: &Said) -> Bid {
     bid
 }
 
-/// Runs the predicate once. One that hangs is ended, with all that it started.
+/// Runs the predicate once.
 async fn answer(policy: &Policy) -> Said {
-    let Some((program, arguments)) = policy.predicate.split_first() else { return Said::Nothing };
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) => return Said::Refuses(cut(&format!("predicate `{program}`: {error}"))),
-    };
-    let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    let within: Duration = policy.predicate_timeout.into();
-    match tokio::time::timeout(within, hear(&mut child)).await {
-        Ok(Ok((true, printed))) => Said::Able(price(&printed)),
-        Ok(Ok((false, printed))) => {
+    if policy.predicate.is_empty() {
+        return Said::Nothing;
+    }
+    match ask(&policy.predicate, policy.predicate_timeout.into()).await {
+        Asked::Yes(printed) => Said::Able(price(&printed)),
+        Asked::No(printed) => {
             let why = printed.lines().next().unwrap_or_default().trim();
             Said::Refuses(if why.is_empty() { "the predicate says so".into() } else { cut(why) })
         }
-        Ok(Err(error)) => Said::Refuses(cut(&format!("predicate `{program}`: {error}"))),
-        Err(_) => {
-            // It was not waited for, so its id is nobody else's yet.
-            group.map(|group| kill_process_group(group, Signal::KILL).ok());
-            Said::Refuses(format!("the predicate did not answer within {within:?}"))
-        }
+        Asked::Silent(why) => Said::Refuses(cut(&format!("predicate {why}"))),
     }
-}
-
-/// What it prints, and whether it succeeds.
-async fn hear(child: &mut Child) -> std::io::Result<(bool, String)> {
-    let mut printed = Vec::new();
-    if let Some(out) = child.stdout.take() {
-        out.take(PRINTS).read_to_end(&mut printed).await?;
-    }
-    let status = child.wait().await?;
-    Ok((status.success(), String::from_utf8_lossy(&printed).into_owned()))
 }
 
 /// The price in a line such as `price 300`.

@@ -23,6 +23,9 @@ pub struct Config {
     pub zone: String,
     /// Key/values for people and selectors.
     pub labels: BTreeMap<String, String>,
+    /// Labels that commands find out, by their names: the first line that one prints, or `true`,
+    /// where it succeeds; `false` where it fails. Asked every ten seconds.
+    pub predicates: crate::predicate::Predicates,
     /// Which physical machine this is; from the machine id if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hardware: Option<String>,
@@ -60,6 +63,8 @@ pub struct Config {
     pub alone_after: Span,
     /// Which events are sent.
     pub events: Events,
+    /// Whether what instances write is published though nobody follows, for a stream that keeps it.
+    pub ship_logs: bool,
     /// Where Docker or Podman listens, for the driver `docker`.
     pub docker_socket: PathBuf,
     /// Artifacts that were fetched are kept in so many bytes; what is not in use goes first.
@@ -73,6 +78,8 @@ pub struct Config {
     /// The program that calls [`crate::guardian::stand_if_asked`] first of all; no setting.
     #[serde(skip, default = "itself")]
     pub guardian: PathBuf,
+    /// Who lets others reach the ports of what runs here.
+    pub firewall: crate::firewall::Settings,
     /// What it takes of others' work, and at what price.
     pub bid: crate::bid::Policy,
 }
@@ -129,6 +136,7 @@ impl Default for Config {
             pool: PoolName::default(),
             zone: "default".to_owned(),
             labels: BTreeMap::new(),
+            predicates: BTreeMap::new(),
             hardware: None,
             addresses: Vec::new(),
             data_dir: None,
@@ -145,12 +153,14 @@ impl Default for Config {
             report_interval: Span::from_millis(50),
             alone_after: Span::from_secs(30),
             events: Events::All,
+            ship_logs: false,
             docker_socket: PathBuf::from("/var/run/docker.sock"),
             artifact_cache: Bytes(10 << 30),
             artifact_unpacked: Bytes(16 << 30),
             artifact_patience: Span::from_secs(120),
             health_listen: (Ipv4Addr::LOCALHOST, 0).into(),
             guardian: itself(),
+            firewall: crate::firewall::Settings::default(),
             bid: crate::bid::Policy::default(),
         }
     }

@@ -21,6 +21,7 @@ use session::{Exec, Session};
 pub mod docker;
 pub mod nspawn;
 pub mod process;
+mod runs;
 pub mod session;
 pub mod sim;
 
@@ -28,6 +29,11 @@ pub mod sim;
 pub type Happened = (InstanceId, Event);
 /// Where drivers tell it: bounded, and always emptied.
 pub type Sink = mpsc::Sender<Happened>;
+
+/// Tells it; in vain where the executor has stopped and nobody listens any more.
+async fn tell(sink: &Sink, id: InstanceId, event: Event) {
+    drop(sink.send((id, event)).await);
+}
 
 /// Everything a driver needs to start an instance.
 #[derive(Debug, Clone)]
@@ -125,6 +131,14 @@ impl Drivers {
     #[must_use]
     pub const fn outlive_us(&self) -> bool {
         self.process.is_some() || self.docker.is_some() || self.nspawn.is_some()
+    }
+
+    /// Those whose instances use something: trees are processes, and have the same driver below.
+    pub(crate) fn real(&self) -> impl Iterator<Item = &dyn Driver> {
+        let process = self.process.as_ref().map(|driver| driver as &dyn Driver);
+        let trees = self.nspawn.as_ref().map(|driver| driver as &dyn Driver);
+        let containers = self.docker.as_ref().map(|driver| driver as &dyn Driver);
+        process.or(trees).into_iter().chain(containers)
     }
 
     /// How the output of what runs is kept.

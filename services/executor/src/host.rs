@@ -8,8 +8,10 @@ use ostler_core::id::NodeName;
 use ostler_core::resources::{Bytes, Resources};
 
 mod live;
+pub(crate) mod machine;
 
-pub use live::Sampler;
+pub(crate) use live::memory;
+pub use live::{Live, Sampler};
 
 /// A file's text without the newline at its end; empty if it cannot be read.
 pub(crate) fn text(path: impl AsRef<Path>) -> String {
@@ -36,6 +38,15 @@ pub fn hardware() -> String {
     let known = ["/etc/machine-id", "/sys/class/dmi/id/product_uuid", "/var/lib/dbus/machine-id"];
     let found = known.iter().map(text).find(|id| !id.is_empty());
     found.unwrap_or_else(|| format!("host-{}", name()))
+}
+
+/// How long the host has been up.
+pub(crate) fn uptime_ms() -> u64 {
+    let said = text("/proc/uptime");
+    let (seconds, hundredths) =
+        said.split(' ').next().and_then(|up| up.split_once('.')).unwrap_or_default();
+    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+    number(seconds) * 1000 + number(hundredths) * 10
 }
 
 /// The kernel's version.
@@ -99,6 +110,15 @@ fn on_battery_by(supplies: &Path) -> bool {
         }
     }
     drained
+}
+
+/// What selectors can ask of the host.
+pub fn labels() -> [(String, String); 2] {
+    let machine = machine::Machine::here();
+    [
+        ("ostler/kvm".to_owned(), machine.kvm.to_string()),
+        ("ostler/virtualization".to_owned(), machine.virtualization),
+    ]
 }
 
 /// All that the host has; disk is that of `data_dir`, network the fastest link (1,000 Mbit/s where

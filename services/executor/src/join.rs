@@ -9,6 +9,7 @@ use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, Problem};
 use ostler_service::clock;
 use rand::Rng;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -34,7 +35,7 @@ pub async fn join(
 ) -> Result<Option<Admission>, Problem> {
     let mut wait_ms = 250;
     loop {
-        let problem = match hello(bus, site, key).await {
+        let problem = match hello(bus, site, key, shared).await {
             Ok(admission) => {
                 let Admission { epoch, pool } = &admission;
                 info!(node.epoch = epoch.0, "joined pool {pool} as epoch {epoch}");
@@ -57,6 +58,43 @@ pub async fn join(
     }
 }
 
+/// Between two looks whether the node is still known, in milliseconds.
+const LOOK_MS: std::ops::Range<u64> = 60_000..120_000;
+
+/// Says hello again when the node was removed from the fleet, so that the fleet can say what is to
+/// become of what runs here, and when its labels have changed. Ends when it is refused, or stopped.
+pub async fn stay(
+    bus: &Bus,
+    (site, key): (&Site, &KeyPair),
+    shared: &Shared,
+    pool: &watch::Sender<PoolName>,
+    stop: &CancellationToken,
+) -> Result<(), Problem> {
+    loop {
+        let wait = Duration::from_millis(rand::rng().random_range(LOOK_MS));
+        let mut again = false;
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(wait) => {}
+            () = shared.asked.notified() => {}
+            () = shared.relabelled.notified() => again = true,
+        }
+        if !again {
+            let challenge = pb::Challenge { node: site.node.to_string() };
+            let known = bus.call(&challenge, &caller(site)).await;
+            again = known.is_ok_and(|known| known.unknown);
+        }
+        if again {
+            warn!("node {} was removed or has other labels: it says hello again", site.node);
+            let Some(admission) = join(bus, site, key, shared, stop).await? else { return Ok(()) };
+            let now = admission.pool;
+            pool.send_if_modified(|before| std::mem::replace(before, now.clone()) != now);
+            shared.sync.notify_one();
+            shared.report_again();
+        }
+    }
+}
+
 /// Whether asking again would get the same answer.
 const fn is_final(code: Code) -> bool {
     match code {
@@ -75,14 +113,21 @@ const fn is_final(code: Code) -> bool {
     }
 }
 
-async fn hello(bus: &Bus, site: &Site, key: &KeyPair) -> Result<Admission, Problem> {
+async fn hello(
+    bus: &Bus,
+    site: &Site,
+    key: &KeyPair,
+    shared: &Shared,
+) -> Result<Admission, Problem> {
     let challenge = pb::Challenge { node: site.node.to_string() };
     let nonce = bus.call(&challenge, &caller(site)).await?.nonce;
     let said = format!("hello\n{}\n{}\n{nonce}", site.node, site.facts.hardware);
     let internal = |what: &str| Problem::new(Code::Internal, what.to_owned());
     let signature = key.sign(said.as_bytes()).map_err(|_| internal("the node key cannot sign"))?;
+    let mut facts = site.facts.clone();
+    facts.labels.extend(shared.labels());
     let facts_json =
-        serde_json::to_string(&site.facts).map_err(|_| internal("the facts are no JSON"))?;
+        serde_json::to_string(&facts).map_err(|_| internal("the facts are no JSON"))?;
     let hello = pb::Hello {
         node: site.node.to_string(),
         key: key.public_key(),

@@ -8,6 +8,10 @@ use ostler_schemas::pb::LogLine;
 
 pub mod follow;
 pub mod rotate;
+pub(crate) mod ship;
+mod times;
+
+use times::Times;
 
 /// The streams of an instance, as files `<stream>.log`.
 pub const STREAMS: [&str; 2] = ["stdout", "stderr"];
@@ -19,6 +23,8 @@ pub struct Ask<'a> {
     pub stream: &'a str,
     /// Only lines that hold this text; all if empty.
     pub grep: &'a str,
+    /// Only what was written since, in ms since 1970 by this host's clock; 0: all.
+    pub since: u64,
     /// The last so many lines of each.
     pub lines: usize,
     /// At most so many bytes of each.
@@ -28,7 +34,7 @@ pub struct Ask<'a> {
 /// The last lines.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tail {
-    /// Stream by stream, oldest first.
+    /// Oldest first, as far as times are known; within one look stream by stream.
     pub lines: Vec<LogLine>,
     /// There was more than fitted.
     pub truncated: bool,
@@ -48,46 +54,96 @@ pub fn tail(dir: &Path, ask: Ask<'_>) -> Tail {
     for stream in wanted {
         let (lines, more) = last_lines(dir, stream, &ask);
         tail.truncated |= more;
-        let line = |text: String| LogLine { stream: stream.to_owned(), text };
+        let line = |(at_ms, text)| LogLine { stream: stream.to_owned(), text, at_ms };
         tail.lines.extend(lines.into_iter().map(line));
     }
+    tail.lines.sort_by_key(|line| line.at_ms);
     tail
 }
 
-/// The last lines of a stream, and whether there are more; goes back over one rotation.
-fn last_lines(dir: &Path, stream: &str, ask: &Ask<'_>) -> (Vec<String>, bool) {
-    let (most, bytes) = (ask.lines, ask.bytes);
-    let path = current(dir, stream);
-    let wanted = |text: &[u8], begins_within: bool| {
-        let mut lines = split(text, begins_within);
-        lines.retain(|line| line.contains(ask.grep));
-        lines
-    };
-    let (now, mut more) = end_of(&path, bytes).unwrap_or_default();
-    let mut lines = wanted(&now, more);
-    let left = bytes.saturating_sub(u64::try_from(now.len()).unwrap_or(bytes));
-    if lines.len() < most && !more && left > 0 {
-        let before = end_of(&rotate::aside(&path, 1), left).unwrap_or_default();
-        let mut older = wanted(&before.0, before.1);
+/// A line and by when it was written.
+type Dated = (u64, String);
+
+/// The last lines of a stream, and whether there are more; goes back over as many rotations as it
+/// takes.
+fn last_lines(dir: &Path, stream: &str, ask: &Ask<'_>) -> (Vec<Dated>, bool) {
+    let current = current(dir, stream);
+    let (mut lines, mut left) = (Vec::new(), ask.bytes);
+    for number in 0.. {
+        let path = if number == 0 { current.clone() } else { rotate::aside(&current, number) };
+        // The current one is missing where nothing was written yet.
+        if number > 0 && !path.exists() {
+            break;
+        }
+        if lines.len() >= ask.lines || left == 0 {
+            return (newest(lines, ask.lines), true);
+        }
+        let Ok(piece) = Piece::read(&path, ask.since, left) else { continue };
+        left = left.saturating_sub(u64::try_from(piece.text.len()).unwrap_or(left));
+        let (began, more) = (piece.is_old, piece.more);
+        let mut older = piece.lines(ask.grep);
         older.append(&mut lines);
-        (lines, more) = (older, before.1);
-    } else {
-        more |= rotate::aside(&path, 1).exists();
+        lines = older;
+        if more {
+            return (newest(lines, ask.lines), true);
+        }
+        if began {
+            break;
+        }
     }
-    more |= lines.len() > most;
-    let skip = lines.len().saturating_sub(most);
-    (lines.split_off(skip), more)
+    let more = lines.len() > ask.lines;
+    (newest(lines, ask.lines), more)
 }
 
-/// The last bytes of a file, and whether there are more before them.
-fn end_of(path: &Path, bytes: u64) -> io::Result<(Vec<u8>, bool)> {
-    let mut file = File::open(path)?;
-    let size = file.metadata()?.len();
-    let from = size.saturating_sub(bytes);
-    file.seek(SeekFrom::Start(from))?;
-    let mut text = Vec::new();
-    file.take(bytes).read_to_end(&mut text)?;
-    Ok((text, from > 0))
+fn newest(mut lines: Vec<Dated>, most: usize) -> Vec<Dated> {
+    let skip = lines.len().saturating_sub(most);
+    lines.split_off(skip)
+}
+
+/// What is wanted of one file.
+struct Piece {
+    text: Vec<u8>,
+    from: u64,
+    times: Times,
+    /// There was more than fitted.
+    more: bool,
+    /// What comes before is older than what is wanted.
+    is_old: bool,
+}
+
+impl Piece {
+    /// The last `most` bytes of what was written since.
+    fn read(path: &Path, since: u64, most: u64) -> io::Result<Self> {
+        let times = Times::of(path);
+        let mut file = File::open(path)?;
+        let size = file.metadata()?.len();
+        let old = if since == 0 { 0 } else { times.before(since).min(size) };
+        let from = old.max(size.saturating_sub(most));
+        file.seek(SeekFrom::Start(from))?;
+        let mut text = Vec::new();
+        file.take(most).read_to_end(&mut text)?;
+        Ok(Self { text, from, times, more: from > old, is_old: old > 0 })
+    }
+
+    /// Its lines that hold this text. Where it begins within a line, that is left out, unless it
+    /// begins where a look ended: somebody may have been writing just then.
+    fn lines(self, grep: &str) -> Vec<Dated> {
+        let mut offset = self.from;
+        let mut lines = Vec::new();
+        for (index, line) in self.text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            let at = self.times.at(offset);
+            offset += u64::try_from(line.len()).unwrap_or(0);
+            if index == 0 && self.more {
+                continue;
+            }
+            let text = String::from_utf8_lossy(line);
+            let text = text.trim_end_matches('\n').trim_end_matches('\r');
+            if text.contains(grep) {
+                lines.push((at, text.to_owned()));
+            }
+        }
+        lines
+    }
 }
 
 /// Lines of text; the first is left out where it is only the end of one.
@@ -102,7 +158,7 @@ mod tests {
     use super::*;
 
     fn ask(lines: usize, bytes: u64) -> Ask<'static> {
-        Ask { stream: "", grep: "", lines, bytes }
+        Ask { stream: "", grep: "", since: 0, lines, bytes }
     }
 
     fn texts(tail: &Tail) -> Vec<&str> {
@@ -122,6 +178,30 @@ mod tests {
         assert_eq!((texts(&grep), grep.truncated), (vec!["two", "four"], true));
         let few = tail(dir.path(), ask(10, 7));
         assert_eq!((texts(&few), few.truncated), (vec!["four"], true));
+    }
+
+    #[test]
+    fn the_past_is_reached_over_all_rotations_and_left_out_where_it_is_too_old() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (file, text, times) in [
+            ("stdout.log.2", "a\nb\n", "1000 2\n2000 4\n"),
+            ("stdout.log.1", "c\n", "3000 2\n"),
+            ("stdout.log", "d\ne\n", "4000 2\n5000 4\n"),
+            ("stderr.log", "x\ny\n", "1500 2\n4500 4\n"),
+        ] {
+            std::fs::write(dir.path().join(file), text).expect("written");
+            std::fs::write(dir.path().join(format!("{file}.times")), times).expect("written");
+        }
+        let all = tail(dir.path(), ask(10, 1000));
+        assert_eq!((texts(&all).concat(), all.truncated), ("axbcdye".to_owned(), false));
+        for (since, want) in [(2000, "bcdye"), (3001, "dye"), (4001, "ye"), (5000, "e")] {
+            let some = tail(dir.path(), Ask { since, ..ask(10, 1000) });
+            assert_eq!((texts(&some).concat(), some.truncated), (want.to_owned(), false));
+        }
+        let few = tail(dir.path(), Ask { stream: "stdout", ..ask(4, 1000) });
+        assert_eq!((texts(&few).concat(), few.truncated), ("bcde".to_owned(), true));
+        let exact = tail(dir.path(), Ask { stream: "stdout", ..ask(5, 1000) });
+        assert_eq!((texts(&exact).concat(), exact.truncated), ("abcde".to_owned(), false));
     }
 
     #[test]

@@ -11,9 +11,9 @@ use ostler_core::id::{NodeName, PoolName, Revision, SpecHash};
 use ostler_core::instance::{Manifest, Spec};
 use ostler_schemas::bucket::{ManifestKey, SpecKey};
 use rand::Rng;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::agent::Message;
 use crate::journal::Applied;
@@ -30,19 +30,20 @@ pub struct Reader {
     missing: Vec<SpecHash>,
     last: Applied,
     hinted: Revision,
+    pool: watch::Receiver<PoolName>,
 }
 
 impl Reader {
-    /// Reads the manifest of `node` in `pool`.
+    /// Reads the manifest of `node` in the pool that it is in.
     #[must_use]
     pub fn new(
         bus: Bus,
-        pool: PoolName,
+        pool: watch::Receiver<PoolName>,
         node: NodeName,
         agent: mpsc::Sender<Message>,
         shared: Arc<Shared>,
     ) -> Self {
-        let key = ManifestKey { pool, node };
+        let key = ManifestKey { pool: pool.borrow().clone(), node };
         Self {
             bus,
             key,
@@ -52,6 +53,7 @@ impl Reader {
             missing: Vec::new(),
             last: Applied::default(),
             hinted: Revision(0),
+            pool,
         }
     }
 
@@ -75,6 +77,17 @@ impl Reader {
                 hint = next(&mut hints) => self.hinted = self.hinted.max(hint),
                 () = self.shared.sync.notified() => {}
                 changed = state.changed() => if changed.is_err() { return },
+                moved = self.pool.changed() => match moved {
+                    Ok(()) => {
+                        let pool = self.pool.borrow_and_update().clone();
+                        info!("node {} is in pool {pool} now", self.key.node);
+                        self.key.pool = pool;
+                        self.hinted = Revision(0);
+                        hints = None;
+                    }
+                    // Nobody asks any more: the executor stops.
+                    Err(_) => return,
+                },
             }
         }
     }

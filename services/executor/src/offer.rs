@@ -14,6 +14,7 @@ use crate::driver::process::{Means, Process};
 use crate::driver::sim::Sim;
 use crate::driver::{Drivers, Sink};
 use crate::fence::Fence;
+use crate::host;
 use crate::site::Site;
 
 /// What drivers are made from.
@@ -36,6 +37,12 @@ pub(crate) fn artifacts(config: &Config, site: &Site) -> Result<Option<Artifacts
         patience: config.artifact_patience.into(),
     };
     Artifacts::open(data_dir.join("artifacts"), bounds).map(Some)
+}
+
+/// Notes what does not work here.
+fn miss(site: &mut Site, what: String) {
+    warn!("{what}");
+    site.missing.push(what);
 }
 
 impl Offering<'_> {
@@ -61,7 +68,7 @@ impl Offering<'_> {
                 }
                 (DriverKind::Nspawn, Some(data_dir)) => self.nspawn(site, &data_dir, &mut drivers),
                 (other, _) => {
-                    warn!("driver `{other}` comes with a later version");
+                    miss(site, format!("driver `{other}` comes with a later version"));
                     None
                 }
             };
@@ -76,11 +83,19 @@ impl Offering<'_> {
         let means = Means::new(self.config, &site.node, data_dir.to_owned(), self.fence.path());
         let missing = means.cgroups.missing();
         if !missing.is_empty() {
-            warn!("{missing}");
+            miss(site, missing);
             site.facts.labels.insert("ostler/limits".to_owned(), "none".to_owned());
+        }
+        if !host::is_root() {
+            let what = "an executor that is not root runs everything as itself: no `user`, `group`, \
+                        `chroot` or `private`, no capabilities of others";
+            miss(site, what.to_owned());
         }
         let parallel = self.config.start_parallel;
         let process = Process::new(means, parallel, self.sink.clone(), self.tasks);
+        if let Err(why) = process.can_guard() {
+            miss(site, format!("nothing can be fenced: {why}"));
+        }
         if let Some(artifacts) = self.artifacts {
             process.supply(artifacts.clone());
         }
@@ -89,7 +104,12 @@ impl Offering<'_> {
 
     /// Opened though the daemon does not answer, so that what runs is not taken to be gone; it is
     /// not offered then.
-    async fn docker(&self, site: &Site, data_dir: &Path, drivers: &mut Drivers) -> Option<String> {
+    async fn docker(
+        &self,
+        site: &mut Site,
+        data_dir: &Path,
+        drivers: &mut Drivers,
+    ) -> Option<String> {
         let means = docker::Means {
             data_dir: data_dir.to_owned(),
             node: site.node.clone(),
@@ -104,13 +124,14 @@ impl Offering<'_> {
                     driver.supply(artifacts.clone());
                 }
                 if version.is_none() {
-                    warn!("driver `docker` is not offered: nobody answers at `{socket}`");
+                    let why = format!("nobody answers at `{socket}`");
+                    miss(site, format!("driver `docker` is not offered: {why}"));
                 }
                 drivers.docker = Some(driver);
                 version
             }
             Err(error) => {
-                warn!(%error, "driver `docker` is not offered: {error}");
+                miss(site, format!("driver `docker` is not offered: {error}"));
                 None
             }
         }
@@ -119,7 +140,8 @@ impl Offering<'_> {
     /// Trees run beside the commands of the same process driver.
     fn nspawn(&self, site: &mut Site, data_dir: &Path, drivers: &mut Drivers) -> Option<String> {
         let Some(version) = nspawn::version() else {
-            warn!("driver `nspawn` is not offered: it needs root and systemd-nspawn");
+            let what = "driver `nspawn` is not offered: it needs root and systemd-nspawn";
+            miss(site, what.to_owned());
             return None;
         };
         let process = match &drivers.process {

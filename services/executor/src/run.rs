@@ -8,7 +8,7 @@ use ostler_bus::{Bus, ConnectError, Pings};
 use ostler_schemas::problem::Problem;
 use ostler_service::{Program, clock};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use crate::agent::boot::Parts;
@@ -20,13 +20,18 @@ use crate::config::{Config, OnStop};
 use crate::counts::Counts;
 use crate::driver::Drivers;
 use crate::fence::{self, Fence};
+use crate::firewall::Firewall;
 use crate::identity::{KeyError, node_key};
-use crate::join::{Stays, join, leave};
+use crate::join::{Stays, join, leave, stay};
 use crate::journal::{Journal, JournalError};
-use crate::logs::rotate;
+use crate::logs::follow::Followed;
+use crate::logs::rotate::{self, Keeper};
+use crate::logs::ship::Shipper;
 use crate::manifest::Reader;
 use crate::offer::{self, Offering};
+use crate::predicate;
 use crate::report::{Replaced, Reporter};
+use crate::sample::Surveyor;
 use crate::shared::Shared;
 use crate::site::Site;
 use crate::tell::Outbox;
@@ -160,6 +165,7 @@ async fn open(config: Config, program: Program) -> Result<House, RunError> {
         outbox: Outbox::new(config.events),
         shared: Arc::clone(&shared),
         fence: Arc::clone(&fence),
+        firewall: Firewall::new(config.firewall.clone(), site.node.clone(), site.facts.ports),
         happened: happened_tx,
     };
     let ended = shared.stop.clone();
@@ -182,16 +188,21 @@ fn begin_rotation(house: &House) {
     let drivers = Arc::clone(&house.drivers);
     let (logs, stop) = (data_dir.join("logs"), house.program.tasks.stop_token());
     house.program.tasks.spawn_brief(async move {
+        let mut keeper = Keeper::default();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(rotate::EVERY) => {}
             }
             let (logs, rules) = (logs.clone(), drivers.log_rules());
-            let rotated = tokio::task::spawn_blocking(move || rotate::all(&logs, &rules)).await;
-            if let Err(error) = rotated {
+            let looked = tokio::task::spawn_blocking(move || {
+                keeper.look(&logs, &rules);
+                keeper
+            });
+            keeper = looked.await.unwrap_or_else(|error| {
                 warn!(%error, "output was not rotated: {error}");
-            }
+                Keeper::default()
+            });
         }
     });
 }
@@ -211,17 +222,24 @@ async fn be_a_node(
     house.artifacts.iter().for_each(|artifacts| artifacts.link(buses.main.clone()));
     // The loop has ended only if the program stops.
     drop(agent.send(Message::Linked(buses.main.clone())).await);
+    let predicates = house.config.predicates.clone();
+    shared.labelled(predicate::answers(&predicates).await);
+    program.tasks.spawn_brief(predicate::keep(predicates, Arc::clone(shared), stop.clone()));
     let admitted = join(&buses.main, site, key, shared, &stop).await;
     let Some(admission) = admitted.map_err(RunError::Refused)? else { return Ok(()) };
-    let (pool, node) = (admission.pool, site.node.clone());
-    let beater = Beater::new(
-        buses.beats.clone(),
+    let (pool, node) = (watch::Sender::new(admission.pool), site.node.clone());
+    let bidder = Bidder::new(&house.config.bid);
+    // Measured before the first beat.
+    let surveyor = Surveyor::new(
+        buses.main.clone(),
         Arc::clone(site),
         Arc::clone(shared),
         Arc::clone(&house.drivers),
-        (agent.clone(), Bidder::new(&house.config.bid, house.config.is_simulated())),
+        agent.clone(),
     );
-    let reader = Reader::new(buses.main.clone(), pool, node, agent.clone(), Arc::clone(shared));
+    let beater = Beater::new(buses.beats.clone(), Arc::clone(site), Arc::clone(shared), bidder);
+    let reader =
+        Reader::new(buses.main.clone(), pool.subscribe(), node, agent.clone(), Arc::clone(shared));
     let pledge = fence::keep(
         Arc::clone(&house.fence),
         buses.main.clone(),
@@ -231,6 +249,7 @@ async fn be_a_node(
     );
     for (name, task) in [
         ("executor.beats", Box::pin(beater.run(stop.clone())) as Task),
+        ("executor.samples", Box::pin(surveyor.run(stop.clone()))),
         ("executor.manifest", Box::pin(reader.run(stop.clone()))),
         ("executor.pledge", Box::pin(pledge)),
     ] {
@@ -244,11 +263,28 @@ async fn be_a_node(
         shared: Arc::clone(shared),
         agent: agent.clone(),
         drivers: Arc::clone(&house.drivers),
+        followed: begin_shipping(house, &buses.main),
     };
     if let Err(error) = verbs::serve(&buses.main, parts).await {
         warn!(%error, "requests to this node are not answered: {error}");
     }
-    reporter(house, &buses).run(stop).await.map_err(RunError::Replaced)
+    let stays = stay(&buses.main, (site, key), shared, &pool, &stop);
+    let reports = reporter(house, &buses).run(stop.clone());
+    tokio::select! {
+        stays = stays => stays.map_err(RunError::Refused),
+        reports = reports => reports.map_err(RunError::Replaced),
+    }
+}
+
+/// Publishes what instances write, where that is wanted.
+fn begin_shipping(house: &House, bus: &Bus) -> Followed {
+    let Some(data_dir) = house.site.data_dir.clone().filter(|_| house.config.ship_logs) else {
+        return Followed::default();
+    };
+    let (node, drivers) = (house.site.node.clone(), Arc::clone(&house.drivers));
+    let shipper = Shipper { bus: bus.clone(), node, data_dir, drivers };
+    house.program.tasks.spawn_brief(shipper.run(house.program.tasks.stop_token()));
+    Followed::shipped()
 }
 
 type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ostler_bus::Bus;
 use ostler_core::id::{Epoch, Revision};
-use ostler_core::node::{Bid, Use};
+use ostler_core::node::Bid;
 use ostler_core::workload::DriverKind;
 use ostler_service::{Health, Tasks};
 use tokio::sync::{Notify, mpsc, watch};
@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::counts::Counts;
 use crate::driver::Happened;
+use crate::host::Live;
+use crate::predicate::Labels;
 
 /// Shared by all tasks of one executor.
 #[derive(Debug)]
@@ -25,11 +27,16 @@ pub struct Shared {
     pub counts: Counts,
     /// Somebody wants the manifest to be read again.
     pub sync: Notify,
+    /// Somebody wants the fleet to be asked whether it knows this node.
+    pub asked: Notify,
+    /// The node's labels have changed.
+    pub relabelled: Notify,
+    labels: Mutex<Labels>,
     health: Health,
     epoch: AtomicU64,
     applied: AtomicU64,
     instances: AtomicU32,
-    used: Mutex<Option<Use>>,
+    live: Mutex<Option<Live>>,
     heard: AtomicBool,
     link: Mutex<Option<Bus>>,
     bid: Mutex<Bid>,
@@ -45,11 +52,14 @@ impl Shared {
             stop: CancellationToken::new(),
             counts,
             sync: Notify::new(),
+            asked: Notify::new(),
+            relabelled: Notify::new(),
+            labels: Mutex::new(Labels::new()),
             health,
             epoch: AtomicU64::new(0),
             applied: AtomicU64::new(0),
             instances: AtomicU32::new(0),
-            used: Mutex::new(None),
+            live: Mutex::new(None),
             heard: AtomicBool::new(false),
             link: Mutex::new(None),
             bid: Mutex::new(Bid::default()),
@@ -109,14 +119,24 @@ impl Shared {
         self.instances.load(Ordering::Acquire)
     }
 
-    /// The host's live use, as last measured.
-    pub fn used(&self) -> Option<Use> {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What everything on the host uses, as last measured; `None` where nothing is measured.
+    pub fn live(&self) -> Option<Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The host's live use was measured.
-    pub fn measured(&self, used: Use) {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some(used);
+    /// The host was measured.
+    pub fn measured(&self, live: Live) {
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Some(live);
+    }
+
+    /// The labels that the operator's commands found out.
+    pub fn labels(&self) -> Labels {
+        self.labels.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// They found out these.
+    pub fn labelled(&self, labels: Labels) {
+        *self.labels.lock().unwrap_or_else(PoisonError::into_inner) = labels;
     }
 
     /// This node's standing bid is this one.
@@ -135,6 +155,11 @@ impl Shared {
         self.applied.store(applied.0, Ordering::Release);
         self.instances.store(instances, Ordering::Release);
         self.counts.instances.set(instances.into());
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// The fleet is to be told how things stand, though nothing changed.
+    pub fn report_again(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
 

@@ -26,6 +26,8 @@ pub struct Site {
     pub host: Resources,
     /// What it tells the fleet.
     pub facts: Facts,
+    /// What does not work here, and why.
+    pub missing: Vec<String>,
 }
 
 impl Site {
@@ -50,6 +52,7 @@ impl Site {
             data_dir,
             host,
             facts: facts(config, host, addresses),
+            missing: Vec::new(),
             node,
         }
     }
@@ -62,6 +65,12 @@ fn facts(config: &Config, host: Resources, addresses: Vec<String>) -> Facts {
         disk: config.capacity.disk.unwrap_or(host.disk),
         network: config.capacity.network.unwrap_or(host.network),
     };
+    let mut labels = config.labels.clone();
+    if !config.is_simulated() {
+        for (name, value) in host::labels() {
+            labels.entry(name).or_insert(value);
+        }
+    }
     let mut reserved = config.reserved;
     reserved.memory = Bytes(reserved.memory.0.min(capacity.memory.0));
     Facts {
@@ -75,7 +84,7 @@ fn facts(config: &Config, host: Resources, addresses: Vec<String>) -> Facts {
         reserved,
         max_instances: config.max_instances,
         drivers: std::collections::BTreeMap::new(),
-        labels: config.labels.clone(),
+        labels,
         addresses,
         ports: config.ports,
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -93,9 +93,9 @@ pub struct Sockets {
 
 impl Sockets {
     /// Opens the socket of an instance, anew if it was open. Its directory has to be there.
-    pub fn open(&self, launch: Arc<Launch>, dir: &Path, owner: Option<(u32, u32)>) {
+    pub fn open(&self, launch: Arc<Launch>, dir: &Path, access: Access) {
         let (id, path) = (launch.id, path(dir));
-        let listener = match listen(&path, owner) {
+        let listener = match listen(&path, access) {
             Ok(listener) => listener,
             Err(error) => {
                 // It runs without, as it would beside an executor that is away.
@@ -207,16 +207,31 @@ impl Sockets {
     }
 }
 
-/// A socket that only its owner may open.
-fn listen(path: &Path, owner: Option<(u32, u32)>) -> io::Result<UnixListener> {
+/// Who may open the socket of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// What runs as the executor does.
+    Us,
+    /// This user, and that group as its own.
+    User(u32, u32),
+    /// Everybody inside of the instance: nobody else sees its directory.
+    Inside,
+}
+
+/// A socket that only those may open.
+fn listen(path: &Path, access: Access) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
     let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    if let Some((uid, gid)) = owner {
-        std::os::unix::fs::lchown(path, Some(uid), Some(gid))?;
+    let mode = match access {
+        Access::Us | Access::User(..) => 0o600,
+        Access::Inside => 0o666,
+    };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    if let Access::User(user, group) = access {
+        std::os::unix::fs::lchown(path, Some(user), Some(group))?;
     }
     Ok(listener)
 }

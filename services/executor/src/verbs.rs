@@ -1,4 +1,4 @@
-//! What an executor answers: `ping`, `sync`, `logs`, `signal`, `leftovers`, `exec`.
+//! What an executor answers: `ping`, `sync`, `logs`, `signal`, `leftovers`, `host`, `import`, `exec`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,17 +9,20 @@ use ostler_bus::{Bus, Caller};
 use ostler_core::id::InstanceId;
 use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, Problem};
+use ostler_service::clock;
 use tokio::sync::mpsc;
 
 use crate::agent::Message;
 use crate::driver::Drivers;
 use crate::driver::process::log_dir;
+use crate::import;
 use crate::logs::follow::{Ends, Follow, Followed, publish};
 use crate::logs::{Ask, STREAMS, tail};
 use crate::shared::Shared;
 use crate::site::Site;
 
 mod exec;
+mod host;
 mod leftovers;
 
 /// At most so many bytes of output in an answer, unless less is asked for.
@@ -36,11 +39,16 @@ pub struct Parts {
     pub agent: mpsc::Sender<Message>,
     /// How instances are run.
     pub drivers: Arc<Drivers>,
+    /// Whose output is followed.
+    pub followed: Followed,
 }
 
 /// Begins to answer; ends when the program stops.
 pub async fn serve(bus: &Bus, parts: Parts) -> Result<(), SendError> {
-    let Parts { site, shared, agent, drivers } = parts;
+    let Parts { site, shared, agent, drivers, followed } = parts;
+    let of_host =
+        host::Desk { site: Arc::clone(&site), shared: Arc::clone(&shared), agent: agent.clone() };
+    let foreign = Arc::clone(&drivers);
     let inside = exec::Desk {
         bus: bus.clone(),
         node: site.node.clone(),
@@ -53,12 +61,8 @@ pub async fn serve(bus: &Bus, parts: Parts) -> Result<(), SendError> {
     let (site, shared) = (&site, &shared);
     let (of_ping, to_ping) = (Arc::clone(site), Arc::clone(shared));
     let to_sync = Arc::clone(shared);
-    let desk = Desk {
-        bus: bus.clone(),
-        site: Arc::clone(site),
-        shared: Arc::clone(shared),
-        followed: Followed::default(),
-    };
+    let desk =
+        Desk { bus: bus.clone(), site: Arc::clone(site), shared: Arc::clone(shared), followed };
     bus.serve_node(&site.node)
         .on::<pb::Ping, _, _>(move |_: Caller, _| {
             let (node, epoch) = (of_ping.node.to_string(), to_ping.epoch().0);
@@ -66,6 +70,7 @@ pub async fn serve(bus: &Bus, parts: Parts) -> Result<(), SendError> {
         })
         .on::<pb::Sync, _, _>(move |_: Caller, _| {
             to_sync.sync.notify_one();
+            to_sync.asked.notify_one();
             async { Ok(pb::SyncReply {}) }
         })
         .on::<pb::Logs, _, _>(move |_: Caller, ask| {
@@ -79,6 +84,14 @@ pub async fn serve(bus: &Bus, parts: Parts) -> Result<(), SendError> {
         .on::<pb::Leftovers, _, _>(move |_: Caller, ask| {
             let leftovers = leftovers.clone();
             async move { leftovers.leftovers(ask).await }
+        })
+        .on::<pb::Host, _, _>(move |_: Caller, _| {
+            let desk = of_host.clone();
+            async move { desk.host().await }
+        })
+        .on::<pb::Import, _, _>(move |_: Caller, _| {
+            let drivers = Arc::clone(&foreign);
+            async move { Ok(import::report(&drivers).await) }
         })
         .on::<pb::Exec, _, _>(move |caller: Caller, ask| {
             let inside = inside.clone();
@@ -138,8 +151,13 @@ async fn read(dir: PathBuf, ask: pb::Logs) -> Result<pb::LogsReply, Problem> {
     let lines = usize::try_from(given(ask.tail, 100)).unwrap_or(usize::MAX);
     let bytes = u64::from(given(ask.max_bytes, MOST_BYTES).min(MOST_BYTES));
     let shares = if ask.stream.is_empty() { 2 } else { 1 };
+    let since = match ask.within_ms {
+        0 => 0,
+        within => clock::wall_ms().saturating_sub(within).max(1),
+    };
     let read = tokio::task::spawn_blocking(move || {
-        tail(&dir, Ask { stream: &ask.stream, grep: &ask.grep, lines, bytes: bytes / shares })
+        let (stream, grep) = (ask.stream.as_str(), ask.grep.as_str());
+        tail(&dir, Ask { stream, grep, since, lines, bytes: bytes / shares })
     });
     let tail = read.await.map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
     Ok(pb::LogsReply { lines: tail.lines, truncated: tail.truncated })

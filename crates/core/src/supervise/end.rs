@@ -9,7 +9,38 @@ use super::{Effect, End, Life, Next, Phase, Told};
 /// The longest wait before a restart, where the workload says nothing.
 const LONGEST_BACKOFF: Span = Span::from_secs(180);
 
+/// What is done before a stop takes no longer.
+const LONGEST_HOOK: Span = Span::from_secs(3600);
+
 impl Life {
+    /// Begins the ladder: no endpoint any more, signal, grace, kill, until gone. What has failed is
+    /// not waited for.
+    pub(super) fn stop(&mut self, next: Next, now: Timestamp, effects: &mut Vec<Effect>) {
+        let drain = self.spec.as_ref().and_then(|spec| spec.stop.drain).unwrap_or_default();
+        let drains = self.ready && drain > Span::default() && next != Next::Fail;
+        self.ready = false;
+        effects.push(Effect::Uncheck);
+        if drains {
+            let drained_at = now.plus(drain);
+            self.drained_at = Some(drained_at);
+            return self.enter(Phase::Stopping { next, kill_at: drained_at }, now);
+        }
+        self.ask_to_end(next, now, effects);
+    }
+
+    pub(super) fn ask_to_end(&mut self, next: Next, now: Timestamp, effects: &mut Vec<Effect>) {
+        let stop = self.spec.as_ref().map(|spec| spec.stop.clone()).unwrap_or_default();
+        if self.has_hook(HookPoint::BeforeStop) {
+            // The ladder begins when that is done; it is bounded in time, and a person who stops it
+            // twice does not wait for it twice.
+            let kill_at = now.plus(LONGEST_HOOK).plus(stop.grace);
+            self.enter(Phase::Stopping { next, kill_at }, now);
+            return effects.push(Effect::Hook(HookPoint::BeforeStop));
+        }
+        self.enter(Phase::Stopping { next, kill_at: now.plus(stop.grace) }, now);
+        effects.push(Effect::Signal(stop.signal));
+    }
+
     pub(super) fn exited(&mut self, exit: Exit, now: Timestamp, effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::Running => {
@@ -18,6 +49,7 @@ impl Life {
             }
             Phase::Stopping { next, .. } => {
                 self.run = None;
+                self.drained_at = None;
                 self.exit = Some(exit);
                 match next {
                     Next::Restart if self.order.desired == Desired::Run => self.again(now, effects),

@@ -11,8 +11,6 @@ use super::{Blame, Effect, End, Event, Life, Next, Order, Phase, Readiness, Run,
 
 /// How long after a kill it is killed again: something forked just then.
 const KILL_AGAIN: Span = Span::from_secs(1);
-/// What is done before a stop takes no longer.
-const LONGEST_HOOK: Span = Span::from_secs(3600);
 
 impl Life {
     /// Takes one event, returns what should be done about it.
@@ -199,6 +197,7 @@ impl Life {
         self.proven = false;
         self.readying = false;
         self.ready_at = None;
+        self.drained_at = None;
         self.reason.clear();
         self.enter(Phase::Preparing, now);
         effects.push(Effect::Launch);
@@ -277,22 +276,6 @@ impl Life {
         }
     }
 
-    /// Begins the ladder: signal, grace, kill, until gone.
-    pub(super) fn stop(&mut self, next: Next, now: Timestamp, effects: &mut Vec<Effect>) {
-        let stop = self.spec.as_ref().map(|spec| spec.stop.clone()).unwrap_or_default();
-        self.ready = false;
-        effects.push(Effect::Uncheck);
-        if self.has_hook(HookPoint::BeforeStop) {
-            // The ladder begins when that is done; it is bounded in time, and a person who stops it
-            // twice does not wait for it twice.
-            let kill_at = now.plus(LONGEST_HOOK).plus(stop.grace);
-            self.enter(Phase::Stopping { next, kill_at }, now);
-            return effects.push(Effect::Hook(HookPoint::BeforeStop));
-        }
-        self.enter(Phase::Stopping { next, kill_at: now.plus(stop.grace) }, now);
-        effects.push(Effect::Signal(stop.signal));
-    }
-
     fn halt(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         self.halting = true;
         match self.phase {
@@ -353,6 +336,9 @@ impl Life {
                 self.recycle("it has reached `recycle.max_age`", now, effects);
             }
             Phase::Running => self.is_proven(effects),
+            Phase::Stopping { next, .. } if self.drained_at.take().is_some() => {
+                self.ask_to_end(next, now, effects);
+            }
             Phase::Stopping { next, .. } => {
                 self.phase = Phase::Stopping { next, kill_at: now.plus(KILL_AGAIN) };
                 effects.push(Effect::Kill);

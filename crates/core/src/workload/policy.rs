@@ -153,11 +153,14 @@ pub struct Stop {
     pub signal: String,
     /// How long it may take before it is killed.
     pub grace: Span,
+    /// How long one that was ready goes on, as an endpoint no more, before it is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Span>,
 }
 
 impl Default for Stop {
     fn default() -> Self {
-        Self { signal: "SIGTERM".to_owned(), grace: Span::from_secs(30) }
+        Self { signal: "SIGTERM".to_owned(), grace: Span::from_secs(30), drain: None }
     }
 }
 

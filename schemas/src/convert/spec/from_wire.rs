@@ -137,6 +137,7 @@ pub(super) fn stop(raw: pb::Stop) -> Stop {
     Stop {
         signal: if raw.signal.is_empty() { default.signal } else { raw.signal },
         grace: raw.grace_ms.map_or(default.grace, span),
+        drain: raw.drain_ms.map(span),
     }
 }
 

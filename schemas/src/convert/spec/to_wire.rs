@@ -144,8 +144,11 @@ fn policies(from: &Workload, spec: &mut pb::WorkloadSpec) {
         auto_revert: Some(from.update.auto_revert),
         deadline_ms: Some(ms(from.update.deadline)),
     });
-    spec.stop =
-        Some(pb::Stop { signal: from.stop.signal.clone(), grace_ms: Some(ms(from.stop.grace)) });
+    spec.stop = Some(pb::Stop {
+        signal: from.stop.signal.clone(),
+        grace_ms: Some(ms(from.stop.grace)),
+        drain_ms: from.stop.drain.map(ms),
+    });
     spec.sleep = Some(pb::Sleep {
         idle_after_ms: from.sleep.idle_after.map(ms),
         on_demand: from.sleep.on_demand,

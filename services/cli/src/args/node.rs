@@ -24,6 +24,18 @@ pub enum NodeCommand {
         #[arg(long)]
         clean: bool,
     },
+    /// What runs there that is not ours, as workload files that would run the same.
+    #[command(
+        after_help = "Nothing is taken over or stopped: look the files over, `ostler run` them, \
+                            then end what was there. Environments are printed as they are."
+    )]
+    Import {
+        /// Its name.
+        node: String,
+        /// Only report; there is nothing else yet.
+        #[arg(long, required = true)]
+        dry_run: bool,
+    },
     /// Give it no new work.
     Cordon {
         /// Its name.

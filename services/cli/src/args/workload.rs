@@ -87,9 +87,15 @@ pub struct LogsArgs {
     /// Go on as it is written.
     #[arg(long, short)]
     pub follow: bool,
-    /// The last so many lines.
-    #[arg(long, short = 'n', default_value_t = 100)]
-    pub tail: u32,
+    /// The last so many lines of each instance; 100, or all that fit with `--since`.
+    #[arg(long, short = 'n', value_name = "LINES")]
+    pub tail: Option<u32>,
+    /// Only what was written in the last so long, such as `10m`.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// With the time of each line, to within 5 s of when it was written.
+    #[arg(long)]
+    pub times: bool,
     /// Only `stdout` or `stderr`.
     #[arg(long)]
     pub stream: Option<String>,

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::output::{self, ago, column, text, wide};
 use crate::session::Session;
 
-mod pack;
+pub(super) mod pack;
 
 /// `ostler artifacts`.
 pub async fn run(session: &Session, command: ArtifactCommand) -> Result<(), Failure> {

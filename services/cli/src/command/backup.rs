@@ -12,9 +12,9 @@ use indicatif::ProgressBar;
 use ostler_bus::backup::Copied;
 use ostler_core::id::PoolName;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 
+use super::artifacts::pack::Digesting;
 use super::bus::connect;
 use crate::args::BusTarget;
 use crate::failure::Failure;
@@ -54,23 +54,23 @@ struct Packed {
 struct Measured<W> {
     into: W,
     bytes: u64,
-    hash: Sha256,
+    hash: Digesting,
 }
 
 impl<W> Measured<W> {
     fn new(into: W) -> Self {
-        Self { into, bytes: 0, hash: Sha256::new() }
+        Self { into, bytes: 0, hash: Digesting::new() }
     }
 
     fn sha256(self) -> String {
-        self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        self.hash.finish()
     }
 }
 
 impl<W: Write> Write for Measured<W> {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         let written = self.into.write(piece)?;
-        self.hash.update(&piece[..written]);
+        self.hash.add(&piece[..written]);
         self.bytes += u64::try_from(written).unwrap_or(u64::MAX);
         Ok(written)
     }

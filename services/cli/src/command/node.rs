@@ -4,7 +4,7 @@ use ostler_core::time::Span;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::watch;
+use super::{import, watch};
 use crate::args::NodeCommand;
 use crate::client::{NOTHING, encode};
 use crate::failure::Failure;
@@ -25,9 +25,13 @@ pub async fn run(session: &Session, command: NodeCommand) -> Result<(), Failure>
             {
                 view["leftovers"] = items.into();
             }
+            if let Ok(host) = session.client.get::<Value>(&format!("{}/host", path(&node))).await {
+                view["host"] = host;
+            }
             output::show(session.format, &view)
         }
         NodeCommand::Leftovers { node, clean } => leftovers(session, &node, clean).await,
+        NodeCommand::Import { node, dry_run: _ } => import::report(session, &node).await,
         NodeCommand::Cordon { node } => act(session, &node, "cordon").await,
         NodeCommand::Uncordon { node } => act(session, &node, "uncordon").await,
         NodeCommand::Activate { node } => act(session, &node, "activate").await,
@@ -51,7 +55,7 @@ pub async fn run(session: &Session, command: NodeCommand) -> Result<(), Failure>
     }
 }
 
-fn path(node: &str) -> String {
+pub(super) fn path(node: &str) -> String {
     format!("/v1/nodes/{}", encode(node))
 }
 

@@ -41,7 +41,7 @@ impl Host for Here<'_> {
             capacity: self.site.facts.capacity,
             reserved: self.site.facts.reserved,
             requested,
-            used: self.shared.used(),
+            used: self.shared.live().map(|live| live.used),
             instances: occupied,
             max_instances: self.site.facts.max_instances,
             ..Seat::default()

@@ -9,6 +9,7 @@ use super::owed::Owed;
 use super::{Agent, Work};
 use crate::driver::{Drivers, Happened, Place};
 use crate::fence::Fence;
+use crate::firewall::Firewall;
 use crate::journal::{Journal, Saved};
 use crate::shared::Shared;
 use crate::site::Site;
@@ -32,6 +33,8 @@ pub struct Parts {
     pub shared: Arc<Shared>,
     /// The node's pledge.
     pub fence: Arc<Fence>,
+    /// Who lets others reach the ports.
+    pub firewall: Firewall,
     /// Where checks tell what they find.
     pub happened: mpsc::Sender<Happened>,
 }
@@ -39,8 +42,8 @@ pub struct Parts {
 impl Agent {
     /// Takes back what the journal knows and adopts what of it still runs.
     pub async fn boot(parts: Parts) -> Self {
-        let Parts { site, drivers, journal: (journal, saved), outbox, shared, fence, happened } =
-            parts;
+        let Parts { site, drivers, journal, outbox, shared, fence, firewall, happened } = parts;
+        let (journal, saved) = journal;
         let place = Place {
             node: site.node.clone(),
             zone: site.zone.clone(),
@@ -66,6 +69,7 @@ impl Agent {
             fence,
             owed: Owed::default(),
             sockets,
+            firewall,
             happened_tx: happened,
         };
         let mut work = Work::default();
@@ -73,6 +77,7 @@ impl Agent {
             agent.with_roster(|roster, at| roster.take_back(life, at, &mut work.roster));
         }
         agent.open_sockets();
+        agent.keep_ports();
         agent.fence.want(agent.roster.needs_pledge());
         agent.carry_out(work).await;
         // Also when nothing changed: beats and the goodbye count what was adopted.

@@ -102,7 +102,7 @@ impl Agent {
             Effect::Remove => {
                 self.sockets.close(id);
                 match self.driver_of(life) {
-                    Some(driver) => driver.remove(id),
+                    Some(driver) => self.clear(life, driver),
                     None => self.shared.later((id, Event::Removed), &self.happened_tx),
                 }
             }

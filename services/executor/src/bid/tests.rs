@@ -110,7 +110,7 @@ async fn a_predicate_answers_by_its_exit_status_and_first_line() {
 #[tokio::test]
 async fn a_predicate_that_hangs_floods_or_is_not_there_refuses_and_leaves_nothing() {
     let Said::Refuses(why) = asked("sleep 60").await else { panic!("it took work") };
-    assert_eq!(why, "the predicate did not answer within 500ms");
+    assert_eq!(why, "predicate `sh` did not answer within 500ms");
     let Said::Refuses(why) = asked("yes no; exit 1").await else { panic!("it took work") };
     assert!(!why.is_empty() && why.len() <= REASON, "{why}");
     let Said::Refuses(why) = asked("printf 'x%.0s' $(seq 1000); exit 1").await else {
@@ -124,8 +124,8 @@ async fn a_predicate_that_hangs_floods_or_is_not_there_refuses_and_leaves_nothin
 
 #[test]
 fn before_the_predicate_has_answered_nothing_is_taken() {
-    let mut bidder = Bidder::new(&policy(r#"{"predicate":["true"]}"#), true);
-    assert!(bidder.bid().refusal(DriverKind::Sim).is_some());
-    let mut bidder = Bidder::new(&policy("{}"), true);
-    assert_eq!(bidder.bid(), Bid::default());
+    let bidder = Bidder::new(&policy(r#"{"predicate":["true"]}"#));
+    assert!(bidder.bid(false).refusal(DriverKind::Sim).is_some());
+    let bidder = Bidder::new(&policy("{}"));
+    assert_eq!(bidder.bid(false), Bid::default());
 }

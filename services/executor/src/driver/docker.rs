@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ostler_core::id::{InstanceId, NodeName};
@@ -17,20 +17,23 @@ use tokio::sync::Semaphore;
 use tracing::{debug, info, warn};
 
 use super::process::{cgroup, log_dir, ports};
+use super::runs::{Found, Runs};
 use super::session::{Exec, Session, session};
-use super::{Adoption, Counters, Driver, Launch, Run, Sink};
+use super::{Adoption, Counters, Driver, Launch, Run, Sink, tell};
 use crate::artifact::Artifacts;
+use crate::import::Foreign;
 use crate::supervise::{Blame, Event, Readiness};
 
 mod create;
 mod engine;
+mod foreign;
 mod image;
 mod inside;
 mod output;
 mod place;
 
+use engine::Engine;
 pub use engine::EngineError;
-use engine::{Engine, Found};
 
 /// How the driver uses its host.
 #[derive(Debug, Clone)]
@@ -64,16 +67,10 @@ struct Inner {
     sink: Sink,
     tasks: Tasks,
     starts: Semaphore,
-    runs: Mutex<HashMap<InstanceId, Known>>,
+    runs: Runs,
     /// What was there when the driver began; `None` where the daemon did not answer then.
-    before: Option<HashMap<InstanceId, Found>>,
+    before: Option<HashMap<InstanceId, engine::Found>>,
     artifacts: OnceLock<Artifacts>,
-}
-
-#[derive(Debug, Clone)]
-enum Known {
-    Launching,
-    Running { run: Run, logs: Logs },
 }
 
 /// Between two looks at a daemon that does not answer, and at the health of a container.
@@ -99,7 +96,7 @@ impl Docker {
             sink,
             tasks: tasks.clone(),
             starts: Semaphore::new(parallel.max(1)),
-            runs: Mutex::default(),
+            runs: Runs::default(),
             before,
             artifacts: OnceLock::new(),
         };
@@ -115,12 +112,18 @@ impl Docker {
     /// How the output of what runs is kept.
     #[must_use]
     pub fn log_rules(&self) -> HashMap<InstanceId, Logs> {
-        let runs = self.inner.runs();
-        let rules = runs.iter().filter_map(|(id, known)| match known {
-            Known::Running { logs, .. } => Some((*id, logs.clone())),
-            Known::Launching => None,
-        });
-        rules.collect()
+        self.inner.runs.logs()
+    }
+
+    /// Makes the directory that an instance finds as its own.
+    pub fn make_home(&self, id: InstanceId) -> Result<PathBuf, String> {
+        let dir = self.inner.means.instance_dir(id);
+        place::make(&dir).map(|()| dir)
+    }
+
+    /// The containers that run here and are not ours.
+    pub(crate) async fn foreign(&self) -> Result<Vec<Foreign>, EngineError> {
+        foreign::foreign(&self.inner.engine).await
     }
 
     /// Removes every container of this node; returns how many there were.
@@ -134,40 +137,20 @@ impl Docker {
 }
 
 impl Inner {
-    fn runs(&self) -> MutexGuard<'_, HashMap<InstanceId, Known>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn run_of(&self, id: InstanceId) -> Option<Run> {
-        match self.runs().get(&id)? {
-            Known::Running { run, .. } => Some(run.clone()),
-            Known::Launching => None,
-        }
-    }
-
-    async fn tell(&self, id: InstanceId, event: Event) {
-        // The executor has stopped when nobody listens any more.
-        drop(self.sink.send((id, event)).await);
-    }
-
     async fn launch(self: Arc<Self>, launch: Arc<Launch>) {
         let (id, number) = (launch.id, launch.run);
         match self.begin(&launch).await {
             Ok(run) => {
                 let readiness = readiness(&launch);
-                self.runs().insert(id, self.known(&launch, run.clone()));
-                self.tell(id, Event::Started(number, run, readiness)).await;
+                self.runs.started(id, run.clone(), launch.spec.logs.clone());
+                tell(&self.sink, id, Event::Started(number, run, readiness)).await;
                 self.follow(launch);
             }
             Err((reason, blame)) => {
-                self.runs().remove(&id);
-                self.tell(id, Event::NotStarted(number, reason, blame)).await;
+                self.runs.forget(id);
+                tell(&self.sink, id, Event::NotStarted(number, reason, blame)).await;
             }
         }
-    }
-
-    fn known(&self, launch: &Launch, run: Run) -> Known {
-        Known::Running { run, logs: launch.spec.logs.clone() }
     }
 
     /// Image, container, start. An error leaves no container.
@@ -178,7 +161,7 @@ impl Inner {
         };
         let section = launch.spec.sections.docker.clone().unwrap_or_default();
         image::ensure(&self.engine, self.artifacts.get(), (launch.id, &section)).await?;
-        self.tell(launch.id, Event::Prepared(launch.run)).await;
+        tell(&self.sink, launch.id, Event::Prepared(launch.run)).await;
         let Ok(_permit) = self.starts.acquire().await else {
             return Err(("the executor stops".to_owned(), Blame::Node));
         };
@@ -189,9 +172,8 @@ impl Inner {
             }
             self.engine.remove(launch.id).await.map_err(of_engine)?;
         }
-        if let Some(port) = ports::taken(&launch.spec.ports, &launch.ports) {
-            let why = format!("ports: {port} is bound by another program");
-            return Err((why, Blame::Node));
+        if let Some(taken) = ports::taken(&launch.spec.ports, &launch.ports) {
+            return Err((format!("ports: {taken}"), Blame::Node));
         }
         place::make(&self.means.instance_dir(launch.id)).map_err(|why| (why, Blame::Node))?;
         let body = create::body(launch, &self.means);
@@ -228,8 +210,8 @@ impl Inner {
                 // The executor's loop listens until the very end.
                 () = inner.sink.closed() => return,
             };
-            inner.runs().remove(&id);
-            inner.tell(id, Event::Exited(number, ended)).await;
+            inner.runs.forget(id);
+            tell(&inner.sink, id, Event::Exited(number, ended)).await;
         };
         self.tasks.spawn_brief(async move {
             tokio::join!(copying, watching);
@@ -271,7 +253,7 @@ impl Inner {
                     true => Event::Passing(run),
                     false => Event::Failing(run, "its health check fails".to_owned()),
                 };
-                self.tell(id, event).await;
+                tell(&self.sink, id, event).await;
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -302,27 +284,17 @@ fn readiness(launch: &Launch) -> Readiness {
 impl Driver for Docker {
     fn start(&self, launch: Arc<Launch>) {
         let id = launch.id;
-        let known = {
-            let mut runs = self.inner.runs();
-            match runs.get(&id) {
-                Some(Known::Running { run, .. }) => Some(run.clone()),
-                Some(Known::Launching) => return,
-                None => {
-                    runs.insert(id, Known::Launching);
-                    None
-                }
-            }
-        };
         let inner = Arc::clone(&self.inner);
-        self.inner.tasks.spawn_brief(async move {
-            match known {
-                Some(run) => {
-                    let started = Event::Started(launch.run, run, readiness(&launch));
-                    inner.tell(id, started).await;
-                }
-                None => inner.launch(launch).await,
+        match self.inner.runs.launching(id) {
+            Found::Launching => {}
+            Found::Running(run) => self.inner.tasks.spawn_brief(async move {
+                let started = Event::Started(launch.run, run, readiness(&launch));
+                tell(&inner.sink, id, started).await;
+            }),
+            Found::Nothing => {
+                self.inner.tasks.spawn_brief(async move { inner.launch(launch).await });
             }
-        });
+        }
     }
 
     /// Where the daemon did not answer yet, what the journal knows is taken to be there: its end
@@ -338,7 +310,7 @@ impl Driver for Docker {
             },
         };
         info!(instance.id = %id, "the container of instance {id} is adopted");
-        self.inner.runs().insert(id, self.inner.known(&launch, run));
+        self.inner.runs.started(id, run, launch.spec.logs.clone());
         self.inner.follow(launch);
         Adoption::Alive
     }
@@ -349,7 +321,7 @@ impl Driver for Docker {
     }
 
     fn signal(&self, id: InstanceId, signal: &str) {
-        if self.inner.run_of(id).is_none() {
+        if self.inner.runs.of(id).is_none() {
             return;
         }
         let (inner, signal) = (Arc::clone(&self.inner), signal.to_owned());
@@ -368,23 +340,21 @@ impl Driver for Docker {
         let inner = Arc::clone(&self.inner);
         self.inner.tasks.spawn_brief(async move {
             inner.clear_away(id).await;
-            inner.tell(id, Event::Removed).await;
+            tell(&inner.sink, id, Event::Removed).await;
         });
     }
 
     fn running(&self) -> Vec<InstanceId> {
-        let runs = self.inner.runs();
-        let running = runs.iter().filter(|(_, known)| matches!(known, Known::Running { .. }));
-        running.map(|(id, _)| *id).collect()
+        self.inner.runs.running()
     }
 
     fn stats(&self, id: InstanceId) -> Option<Counters> {
-        let run = self.inner.run_of(id)?;
+        let run = self.inner.runs.of(id)?;
         cgroup::stats(&place::groups(run.pid?))
     }
 
     fn exec(&self, launch: Arc<Launch>, exec: Exec) -> Session {
-        if self.inner.run_of(launch.id).is_none() {
+        if self.inner.runs.of(launch.id).is_none() {
             return Session::refused(&format!("instance {} does not run", launch.id));
         }
         let (session, inside) = session();

@@ -5,7 +5,7 @@
 //! needs besides: a root of its own over the shared one, the way in for signals and commands, and
 //! the names that systemd-nspawn leaves behind.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tracing::warn;
 
 use super::process::{self, Process};
 use super::session::{Exec, Input, Inside, Output, Session, session};
-use super::{Adoption, Counters, Driver, Launch, Run, Sink};
+use super::{Adoption, Counters, Driver, Launch, Run, Sink, tell};
 use crate::artifact::Artifacts;
 use crate::supervise::{Blame, Event};
 
@@ -45,7 +45,7 @@ struct Inner {
     tasks: Tasks,
     artifacts: OnceLock<Artifacts>,
     /// Whose roots are being made: a start that is told twice makes one.
-    making: Mutex<HashMap<InstanceId, u64>>,
+    making: Mutex<HashSet<InstanceId>>,
 }
 
 /// The version of systemd-nspawn here; `None` if there is none, or if we may not use it.
@@ -83,6 +83,11 @@ impl Nspawn {
         drop(self.inner.artifacts.set(artifacts));
     }
 
+    /// Makes the directory that an instance finds as its own.
+    pub fn make_home(&self, id: InstanceId) -> Result<PathBuf, String> {
+        self.inner.root(id).make_data()
+    }
+
     /// How it uses its host.
     #[must_use]
     pub fn process(&self) -> &Process {
@@ -95,7 +100,7 @@ fn section(launch: &Launch) -> NspawnSection {
 }
 
 impl Inner {
-    fn making(&self) -> MutexGuard<'_, HashMap<InstanceId, u64>> {
+    fn making(&self) -> MutexGuard<'_, HashSet<InstanceId>> {
         self.making.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -117,11 +122,6 @@ impl Inner {
         None
     }
 
-    async fn tell(&self, id: InstanceId, event: Event) {
-        // The executor has stopped when nobody listens any more.
-        drop(self.sink.send((id, event)).await);
-    }
-
     async fn launch(&self, launch: Arc<Launch>) {
         let (id, number) = (launch.id, launch.run);
         match self.prepare(&launch).await {
@@ -131,7 +131,7 @@ impl Inner {
             }
             Err((reason, blame)) => {
                 self.making().remove(&id);
-                self.tell(id, Event::NotStarted(number, reason, blame)).await;
+                tell(&self.sink, id, Event::NotStarted(number, reason, blame)).await;
             }
         }
     }
@@ -143,12 +143,13 @@ impl Inner {
         let (root, storage) = (self.root(launch.id), section.storage);
         let made = {
             let root = root.clone();
-            tokio::task::spawn_blocking(move || root.make(&lower, storage)).await
+            let make = move || root.make(&lower, storage).and_then(|()| root.make_data());
+            tokio::task::spawn_blocking(make).await
         };
         let made = made.map_err(|error| error.to_string()).and_then(|made| made);
-        made.map_err(|why| (why, Blame::Node))?;
+        let data = made.map_err(|why| (why, Blame::Node))?;
         let process = ProcessSection {
-            command: arguments(launch, &section, &root.top()),
+            command: arguments(launch, &section, (&root.top(), &data)),
             ..ProcessSection::default()
         };
         let mut spec = (*launch.spec).clone();
@@ -197,7 +198,7 @@ impl Driver for Nspawn {
         if self.inner.process.running().contains(&id) {
             return self.inner.process.start(launch);
         }
-        if self.inner.making().insert(id, launch.run).is_some() {
+        if !self.inner.making().insert(id) {
             return;
         }
         let inner = Arc::clone(&self.inner);

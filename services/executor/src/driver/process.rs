@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ostler_core::id::{InstanceId, NodeName};
@@ -16,8 +16,9 @@ use ostler_service::Tasks;
 use tokio::sync::Semaphore;
 use tracing::{debug, error, warn};
 
+use super::runs::{Found, Runs};
 use super::session::{Exec, Session, session};
-use super::{Adoption, Counters, Driver, Launch, Run, Sink};
+use super::{Adoption, Counters, Driver, Launch, Run, Sink, tell};
 use crate::artifact::Artifacts;
 use crate::config::Config;
 use crate::guardian;
@@ -107,16 +108,10 @@ struct Inner {
     sink: Sink,
     tasks: Tasks,
     starts: Semaphore,
-    runs: Mutex<HashMap<InstanceId, Known>>,
+    runs: Runs,
     leftovers: Mutex<Option<HashMap<InstanceId, Run>>>,
     guardians: OnceLock<Result<(), String>>,
     artifacts: OnceLock<Artifacts>,
-}
-
-#[derive(Debug)]
-enum Known {
-    Launching,
-    Running { run: Run, rules: Logs },
 }
 
 impl Process {
@@ -128,7 +123,7 @@ impl Process {
             sink,
             tasks: tasks.clone(),
             starts: Semaphore::new(parallel.max(1)),
-            runs: Mutex::default(),
+            runs: Runs::default(),
             leftovers: Mutex::default(),
             guardians: OnceLock::new(),
             artifacts: OnceLock::new(),
@@ -145,12 +140,7 @@ impl Process {
     /// How the output of what runs is kept.
     #[must_use]
     pub fn log_rules(&self) -> HashMap<InstanceId, Logs> {
-        let runs = self.inner.runs();
-        let rules = runs.iter().filter_map(|(id, known)| match known {
-            Known::Running { rules, .. } => Some((*id, rules.clone())),
-            Known::Launching => None,
-        });
-        rules.collect()
+        self.inner.runs.logs()
     }
 
     /// Why nothing can be fenced or have processes of its own here, if so.
@@ -162,7 +152,7 @@ impl Process {
     /// The main process of an instance that runs.
     #[must_use]
     pub fn pid(&self, id: InstanceId) -> Option<u32> {
-        self.inner.run_of(id)?.pid
+        self.inner.runs.of(id)?.pid
     }
 
     /// Makes the directory of an instance, from its artifact where it has one; whose it is, where
@@ -186,53 +176,37 @@ impl Process {
 }
 
 impl Inner {
-    fn runs(&self) -> MutexGuard<'_, HashMap<InstanceId, Known>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn run_of(&self, id: InstanceId) -> Option<Run> {
-        match self.runs().get(&id)? {
-            Known::Running { run, .. } => Some(run.clone()),
-            Known::Launching => None,
-        }
-    }
-
-    async fn tell(&self, id: InstanceId, event: Event) {
-        // The executor has stopped when nobody listens any more.
-        drop(self.sink.send((id, event)).await);
-    }
-
     async fn launch(self: Arc<Self>, launch: Arc<Launch>) {
         let (id, number) = (launch.id, launch.run);
         // However long it takes, it takes nobody else's place.
         if let Err((reason, blame)) =
             package::prepare(&self.means, self.artifacts.get(), &launch).await
         {
-            self.runs().remove(&id);
-            return self.tell(id, Event::NotStarted(number, reason, blame)).await;
+            self.runs.forget(id);
+            return tell(&self.sink, id, Event::NotStarted(number, reason, blame)).await;
         }
         let Ok(_permit) = self.starts.acquire().await else { return };
-        self.tell(id, Event::Prepared(number)).await;
+        tell(&self.sink, id, Event::Prepared(number)).await;
         let (inner, given) = (Arc::clone(&self), Arc::clone(&launch));
         let begun = tokio::task::spawn_blocking(move || launch::launch(&inner.means, &given)).await;
         let begun = begun.unwrap_or_else(|error| Err(StartError::Host(error.to_string())));
         match begun {
             Ok((run, pidfd)) => {
                 let rules = launch.spec.logs.clone();
-                self.runs().insert(id, Known::Running { run: run.clone(), rules });
+                self.runs.started(id, run.clone(), rules);
                 let checked = !launch.spec.checks.is_empty();
                 let readiness = if checked { Readiness::ByChecks } else { Readiness::AtOnce };
-                self.tell(id, Event::Started(number, run.clone(), readiness)).await;
+                tell(&self.sink, id, Event::Started(number, run.clone(), readiness)).await;
                 let watcher = Arc::clone(&self);
                 self.tasks.spawn_brief(async move { watcher.watch(id, number, run, pidfd).await });
             }
             Err(error) => {
-                self.runs().remove(&id);
+                self.runs.forget(id);
                 let blame = match &error {
-                    StartError::Port { .. } => Blame::Node,
+                    StartError::Port(_) => Blame::Node,
                     _ => Blame::Instance,
                 };
-                self.tell(id, Event::NotStarted(number, error.to_string(), blame)).await;
+                tell(&self.sink, id, Event::NotStarted(number, error.to_string(), blame)).await;
             }
         }
     }
@@ -261,8 +235,8 @@ impl Inner {
             other => other,
         };
         cgroup::remove(&run.cgroups);
-        self.runs().remove(&id);
-        self.tell(id, Event::Exited(number, exit)).await;
+        self.runs.forget(id);
+        tell(&self.sink, id, Event::Exited(number, exit)).await;
     }
 
     /// Kills until nothing of the instance runs. What cannot be killed is told, and tried again.
@@ -276,7 +250,7 @@ impl Inner {
                 let left = cgroup::left(&run.cgroups);
                 error!(instance.id = %id, "instance {id} cannot be killed: {left}");
                 let why = format!("cannot be killed: {left}");
-                self.tell(id, Event::Stuck(number, why)).await;
+                tell(&self.sink, id, Event::Stuck(number, why)).await;
                 wait = SELDOM;
             } else if waited <= GIVE_UP_AFTER {
                 wait = (wait * 2).min(Duration::from_millis(200));
@@ -307,27 +281,17 @@ const SELDOM: Duration = Duration::from_secs(5);
 impl Driver for Process {
     fn start(&self, launch: Arc<Launch>) {
         let id = launch.id;
-        let known = {
-            let mut runs = self.inner.runs();
-            match runs.get(&id) {
-                Some(Known::Running { run, .. }) => Some(run.clone()),
-                Some(Known::Launching) => return,
-                None => {
-                    runs.insert(id, Known::Launching);
-                    None
-                }
-            }
-        };
         let inner = Arc::clone(&self.inner);
-        self.inner.tasks.spawn_brief(async move {
-            match known {
-                Some(run) => {
-                    let started = Event::Started(launch.run, run, Readiness::ByChecks);
-                    inner.tell(id, started).await;
-                }
-                None => inner.launch(launch).await,
+        match self.inner.runs.launching(id) {
+            Found::Launching => {}
+            Found::Running(run) => self.inner.tasks.spawn_brief(async move {
+                let started = Event::Started(launch.run, run, Readiness::ByChecks);
+                tell(&inner.sink, id, started).await;
+            }),
+            Found::Nothing => {
+                self.inner.tasks.spawn_brief(async move { inner.launch(launch).await });
             }
-        });
+        }
     }
 
     fn adopt(&self, launch: Arc<Launch>, run: &Run) -> Adoption {
@@ -338,7 +302,7 @@ impl Driver for Process {
         };
         debug!(instance.id = %id, pid = run.pid, "instance {id} is adopted");
         let rules = launch.spec.logs.clone();
-        self.inner.runs().insert(id, Known::Running { run: run.clone(), rules });
+        self.inner.runs.started(id, run.clone(), rules);
         let watcher = Arc::clone(&self.inner);
         self.inner.tasks.spawn_brief(async move { watcher.watch(id, number, run, pidfd).await });
         Adoption::Alive
@@ -351,13 +315,13 @@ impl Driver for Process {
     }
 
     fn signal(&self, id: InstanceId, signal: &str) {
-        let Some(run) = self.inner.run_of(id) else { return };
+        let Some(run) = self.inner.runs.of(id) else { return };
         let number = signal_number(signal).unwrap_or(libc::SIGTERM);
         proc::signal_group(&run, number);
     }
 
     fn kill(&self, id: InstanceId) {
-        let Some(run) = self.inner.run_of(id) else { return };
+        let Some(run) = self.inner.runs.of(id) else { return };
         cgroup::kill(&run.cgroups);
         proc::kill_group(&run);
     }
@@ -370,22 +334,20 @@ impl Driver for Process {
             if let Err(error) = cleared {
                 warn!(instance.id = %id, %error, "removing instance {id} failed: {error}");
             }
-            inner.tell(id, Event::Removed).await;
+            tell(&inner.sink, id, Event::Removed).await;
         });
     }
 
     fn running(&self) -> Vec<InstanceId> {
-        let runs = self.inner.runs();
-        let running = runs.iter().filter(|(_, known)| matches!(known, Known::Running { .. }));
-        running.map(|(id, _)| *id).collect()
+        self.inner.runs.running()
     }
 
     fn stats(&self, id: InstanceId) -> Option<Counters> {
-        let run = self.inner.run_of(id)?;
+        let run = self.inner.runs.of(id)?;
         cgroup::stats(&run.cgroups).or_else(|| proc::stats(&run))
     }
     fn exec(&self, launch: Arc<Launch>, exec: Exec) -> Session {
-        let Some(run) = self.inner.run_of(launch.id) else {
+        let Some(run) = self.inner.runs.of(launch.id) else {
             return Session::refused(&format!("instance {} does not run", launch.id));
         };
         let (session, inside) = session();

@@ -9,7 +9,7 @@ use ostler_core::resources::Resources;
 use super::text;
 
 /// Bytes of memory: all, and in use.
-pub(super) fn memory() -> (u64, u64) {
+pub(crate) fn memory() -> (u64, u64) {
     let info = text("/proc/meminfo");
     let field = |name: &str| {
         let line = info.lines().find(|line| line.starts_with(name))?;
@@ -28,15 +28,21 @@ pub(super) fn disk(path: &Path) -> Option<(u64, u64)> {
     Some((total, total.saturating_sub(stat.f_bavail * stat.f_frsize)))
 }
 
-/// Clock ticks of all cores since boot: all, and busy.
-fn ticks() -> (u64, u64) {
+/// Clock ticks since boot: all, and busy.
+type Ticks = (u64, u64);
+
+/// Those of all cores together, then of each.
+fn ticks() -> Vec<Ticks> {
     let stat = text("/proc/stat");
-    let first = stat.lines().next().unwrap_or_default();
-    let fields: Vec<u64> =
-        first.split_whitespace().skip(1).take(8).filter_map(|field| field.parse().ok()).collect();
-    let all: u64 = fields.iter().sum();
-    let idle: u64 = fields.iter().skip(3).take(2).sum();
-    (all, all.saturating_sub(idle))
+    let cores = stat.lines().take_while(|line| line.starts_with("cpu"));
+    let busy = cores.map(|line| {
+        let fields = line.split_whitespace().skip(1).take(8);
+        let fields: Vec<u64> = fields.filter_map(|field| field.parse().ok()).collect();
+        let all: u64 = fields.iter().sum();
+        let idle: u64 = fields.iter().skip(3).take(2).sum();
+        (all, all.saturating_sub(idle))
+    });
+    busy.collect()
 }
 
 /// Bytes sent and received by all links but loopback since boot.
@@ -57,7 +63,20 @@ pub struct Sampler {
     data_dir: PathBuf,
     host: Resources,
     offered: Resources,
-    last: Option<(Instant, (u64, u64), u64)>,
+    last: Option<(Instant, Vec<Ticks>, u64)>,
+}
+
+/// What everything on the host uses.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Live {
+    /// As shares of what the node offers.
+    pub used: Use,
+    /// Load average over 1, 5 and 15 minutes, in hundredths.
+    pub load: [u32; 3],
+    /// Of each core, in thousandths.
+    pub cores: Vec<u32>,
+    /// The host runs on battery.
+    pub battery: bool,
 }
 
 /// `part` of `whole`, as a share of `of`.
@@ -75,30 +94,34 @@ impl Sampler {
     }
 
     /// What is in use now.
-    pub fn take(&mut self, now: Instant) -> Use {
+    pub fn take(&mut self, now: Instant) -> Live {
         let (ticks, traffic) = (ticks(), traffic());
-        let last = self.last.replace((now, ticks, traffic));
-        let (mut cpu, mut network) = (0, 0);
+        let last = self.last.replace((now, ticks.clone(), traffic));
+        let (mut cpu, mut network, mut cores) = (0, 0, Vec::new());
         if let Some((at, before, sent)) = last {
-            let all = ticks.0.saturating_sub(before.0);
-            cpu = share(ticks.1.saturating_sub(before.1), all, self.offered.cpu);
+            let busy = |of: (&Ticks, &Ticks), all: u64| {
+                share(of.1.1.saturating_sub(of.0.1), of.1.0.saturating_sub(of.0.0), all)
+            };
+            let mut pairs = before.iter().zip(&ticks);
+            cpu = pairs.next().map_or(0, |all| busy(all, self.offered.cpu));
+            cores = pairs.map(|core| u32::try_from(busy(core, 1000)).unwrap_or(0)).collect();
             let millis = u64::try_from(now.saturating_duration_since(at).as_millis());
             let millis = millis.unwrap_or(u64::MAX).max(1);
             network = traffic.saturating_sub(sent) * 8 / 1000 / millis;
         }
         let (_, memory) = memory();
         let disk = disk(&self.data_dir).map_or(0, |(_, used)| used);
-        Use {
+        let used = Use {
             cpu,
             memory: share(memory, self.host.memory.0, self.offered.memory.0),
             disk: share(disk, self.host.disk.0, self.offered.disk.0),
             network,
-        }
+        };
+        Live { used, load: Self::load(), cores, battery: super::on_battery() }
     }
 
     /// Load average over 1, 5 and 15 minutes, in hundredths.
-    #[must_use]
-    pub fn load() -> [u32; 3] {
+    fn load() -> [u32; 3] {
         let average = text("/proc/loadavg");
         let mut fields = average.split_whitespace().map(|field| {
             let (whole, part) = field.split_once('.').unwrap_or((field, "0"));

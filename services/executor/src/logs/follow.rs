@@ -27,6 +27,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Default)]
 pub struct Followed {
     until: Arc<Mutex<HashMap<InstanceId, Instant>>>,
+    shipped: bool,
 }
 
 /// Whether a task has to be begun for it.
@@ -39,8 +40,17 @@ pub enum Follow {
 }
 
 impl Followed {
+    /// Where everything is published already.
+    #[must_use]
+    pub fn shipped() -> Self {
+        Self { shipped: true, ..Self::default() }
+    }
+
     /// Somebody wants to follow for so long.
     pub fn ask(&self, id: InstanceId, wanted: Duration) -> Follow {
+        if self.shipped {
+            return Follow::GoesOn;
+        }
         let until = clock::instant() + wanted.min(LONGEST);
         let mut all = self.until.lock().unwrap_or_else(PoisonError::into_inner);
         match all.insert(id, until) {
@@ -85,6 +95,12 @@ impl Ends {
         });
         Self(streams.collect())
     }
+
+    /// From the beginning of the files.
+    pub(super) fn beginning(dir: &Path) -> Self {
+        let stream = |name| Stream { name, path: current(dir, name), at: 0, rest: Vec::new() };
+        Self(STREAMS.map(stream).into())
+    }
 }
 
 impl Stream {
@@ -114,7 +130,8 @@ impl Stream {
             self.rest.clear();
             dropped += 1;
         }
-        let line = |text: String| LogLine { stream: self.name.to_owned(), text };
+        let at_ms = clock::wall_ms();
+        let line = |text: String| LogLine { stream: self.name.to_owned(), text, at_ms };
         Ok((split(&text, dropped > 0).into_iter().map(line).collect(), dropped))
     }
 }
@@ -134,28 +151,33 @@ fn newlines(file: &mut File, bytes: u64) -> io::Result<u64> {
 
 /// Publishes what follows until nobody asks any more.
 pub async fn publish(bus: Bus, node: NodeName, id: InstanceId, mut ends: Ends, of: Followed) {
-    let to = LogOf { node, instance: id };
     loop {
         let over = of.over(id);
-        let mut chunk = LogChunk { instance: id.to_string(), ..LogChunk::default() };
-        for stream in &mut ends.0 {
-            match stream.more() {
-                Ok((lines, dropped)) => {
-                    chunk.lines.extend(lines);
-                    chunk.dropped += dropped;
-                }
-                Err(error) => debug!(%error, "`{}`: {error}", stream.path.display()),
-            }
-        }
-        if (!chunk.lines.is_empty() || chunk.dropped > 0)
-            && let Err(error) = bus.publish(&to, &chunk).await
-        {
-            debug!(%error, "output was not published");
-        }
+        publish_once(&bus, &node, id, &mut ends).await;
         if over {
             return;
         }
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Publishes what was written since the last time.
+pub(super) async fn publish_once(bus: &Bus, node: &NodeName, id: InstanceId, ends: &mut Ends) {
+    let mut chunk = LogChunk { instance: id.to_string(), ..LogChunk::default() };
+    for stream in &mut ends.0 {
+        match stream.more() {
+            Ok((lines, dropped)) => {
+                chunk.lines.extend(lines);
+                chunk.dropped += dropped;
+            }
+            Err(error) => debug!(%error, "`{}`: {error}", stream.path.display()),
+        }
+    }
+    let to = LogOf { node: node.clone(), instance: id };
+    if (!chunk.lines.is_empty() || chunk.dropped > 0)
+        && let Err(error) = bus.publish(&to, &chunk).await
+    {
+        debug!(%error, "output was not published");
     }
 }
 

@@ -10,7 +10,7 @@ use ostler_testkit::eventually;
 use crate::rig::{Rig, Wanted, config, id, spec};
 
 /// An executor in a process of its own, killed when dropped.
-pub struct Executor(Child);
+pub struct Executor(pub Child);
 
 impl Executor {
     pub fn start(rig: &Rig) -> Self {
@@ -52,7 +52,11 @@ impl Drop for Executor {
 }
 
 fn write_config(dir: &Path, url: &str) -> PathBuf {
-    let mut executor = config(dir, &[DriverKind::Process]);
+    write(dir, config(dir, &[DriverKind::Process]), url)
+}
+
+/// Writes the settings of an executor of its own; where they are.
+pub fn write(dir: &Path, mut executor: ostler_executor::Config, url: &str) -> PathBuf {
     executor.alone_after = ostler_core::time::Span::from_secs(1);
     let settings = serde_json::json!({
         "executor": executor,

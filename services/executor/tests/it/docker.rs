@@ -29,7 +29,10 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        let dockerd = Dockerd::start().await;
+        Self::on(Dockerd::start().await).await
+    }
+
+    async fn on(dockerd: Dockerd) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let (driver, heard, tasks) = open(&dockerd, &dir).await;
         Self { dockerd, dir, driver, heard, tasks }
@@ -107,13 +110,26 @@ fn with_port(launch: &Launch, first: u16) -> Arc<Launch> {
     Arc::new(Launch { ports: vec![grant], ..launch.clone() })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_docker_driver_keeps_its_promises() {
-    let mut bench = Bench::new().await;
+async fn keeps_them(mut bench: Bench) {
     let driver = bench.driver.clone();
     let sleeping = container("command = [\"sleep\", \"1000\"]", "");
     keeps_its_promises(&driver, &mut bench.heard, sleeping).await;
     assert_eq!(bench.names(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_docker_driver_keeps_its_promises() {
+    keeps_them(Bench::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_docker_driver_keeps_its_promises_with_podman() {
+    keeps_them(Bench::on(Dockerd::podman().await).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_of_podman_are_adopted_and_limited_and_those_of_others_left_alone() {
+    adopts(Bench::on(Dockerd::podman().await).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,10 +191,23 @@ async fn a_container_has_its_environment_user_limits_volumes_and_ports() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_executor_adopts_what_runs_and_nobody_touches_what_is_not_ours() {
-    let mut bench = Bench::new().await;
+    adopts(Bench::new().await).await;
+}
+
+async fn adopts(mut bench: Bench) {
     let stranger = format!("ostler-{}", id(9));
     for name in ["foreign", &stranger] {
-        bench.dockerd.docker(&["run", "-d", "--net=none", "--name", name, IMAGE, "sleep", "1000"]);
+        bench.dockerd.docker(&[
+            "run",
+            "-d",
+            "--net=none",
+            "--ulimit=nofile=1024:1024",
+            "--name",
+            name,
+            IMAGE,
+            "sleep",
+            "1000",
+        ]);
     }
     let talks = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done";
     let asks = container(&format!("command = [\"sh\", \"-c\", '''{talks}''']"), "");

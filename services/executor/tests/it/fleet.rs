@@ -166,3 +166,24 @@ async fn a_manifest_of_an_earlier_reign_changes_nothing() {
     assert_eq!(rig.status(id(1)).await.expect("reported").observed, Observed::Running);
     rig.end(executor).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_removed_says_hello_again_and_its_instances_run_on() {
+    let mut rig = Rig::start().await;
+    let executor = rig.executor(&PROCESS);
+    rig.order(id(1), Wanted::run(spec(""))).await;
+    let before = rig.until("it runs", id(1), |s| s.ready).await;
+    let epoch = rig.report().await.expect("a report").epoch;
+    rig.removed.store(true, std::sync::atomic::Ordering::SeqCst);
+    let sync = rig.bus.call_node(&Rig::node(), &pb::Sync {}, &Caller::program("test")).await;
+    sync.expect("answered");
+    rig.order(id(2), Wanted::run(spec(""))).await;
+    rig.until("the next order is obeyed", id(2), |s| s.ready).await;
+    eventually("it is another epoch", || async {
+        rig.report().await.is_some_and(|report| report.epoch > epoch)
+    })
+    .await;
+    let after = rig.status(id(1)).await.expect("it is reported");
+    assert_eq!((after.pid, after.restarts), (before.pid, 0));
+    rig.end(executor).await;
+}

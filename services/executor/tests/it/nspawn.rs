@@ -68,7 +68,8 @@ async fn the_nspawn_driver_keeps_its_promises() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tree_writes_stays_or_goes_and_never_reaches_the_tree_below() {
     let mut trees = Trees::new();
-    let script = "cat /mark 2>/dev/null; echo x >> /mark; echo $OSTLER_SLOT $GREETING";
+    let script = "cat /mark 2>/dev/null; echo x >> /mark; echo $OSTLER_SLOT $GREETING; \
+                  echo $OSTLER_SLOT > $OSTLER_DATA/mine";
     for (number, storage, want) in
         [(1, "ephemeral", "7 hi\n7 hi\n"), (2, "persistent", "7 hi\nx\n7 hi\n")]
     {
@@ -80,6 +81,9 @@ async fn what_a_tree_writes_stays_or_goes_and_never_reaches_the_tree_below() {
             assert_eq!(trees.bench.exit().await, Exit::Code(0));
         }
         assert_eq!(trees.bench.output(number), want, "{storage}");
+        let mine = trees.bench.dir.path().join("instances").join(id(number).to_string());
+        let mine = std::fs::read_to_string(mine.join("data/mine"));
+        assert_eq!(mine.expect("its own directory is shared with it"), "7\n");
         trees.remove(number).await;
         let dir = trees.bench.dir.path().join("instances").join(id(number).to_string());
         assert!(!dir.exists());

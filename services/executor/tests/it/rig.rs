@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -97,6 +97,8 @@ pub struct Rig {
     pub wanted: BTreeMap<InstanceId, Wanted>,
     /// Of each goodbye, whether the node was said to be empty.
     pub goodbyes: Arc<Mutex<Vec<bool>>>,
+    /// The node was removed: until the next hello nobody knows it.
+    pub removed: Arc<AtomicBool>,
 }
 
 impl Rig {
@@ -109,11 +111,15 @@ impl Rig {
         let goodbyes = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&goodbyes);
         let granting = Arc::new(AtomicU64::new(0));
+        let removed = Arc::new(AtomicBool::new(false));
+        let (of_challenge, of_hello) = (Arc::clone(&removed), Arc::clone(&removed));
         bus.serve("registry", "test")
-            .on::<pb::Challenge, _, _>(move |_: Caller, _| async {
-                Ok(pb::ChallengeReply { nonce: "1-0".to_owned() })
+            .on::<pb::Challenge, _, _>(move |_: Caller, _| {
+                let unknown = of_challenge.load(Ordering::SeqCst);
+                async move { Ok(pb::ChallengeReply { nonce: "1-0".to_owned(), unknown }) }
             })
             .on::<pb::Hello, _, _>(move |_: Caller, _| {
+                of_hello.store(false, Ordering::SeqCst);
                 let epoch = granting.fetch_add(1, Ordering::SeqCst) + 1;
                 let pool = "default".to_owned();
                 async move { Ok(pb::HelloReply { epoch, incarnation: 1, pool }) }
@@ -126,7 +132,7 @@ impl Rig {
             .await
             .expect("serves");
         let dir = tempfile::tempdir().expect("a directory");
-        Self { nats, bus, program, dir, wanted: BTreeMap::new(), goodbyes }
+        Self { nats, bus, program, dir, wanted: BTreeMap::new(), goodbyes, removed }
     }
 
     pub fn node() -> NodeName {

@@ -107,6 +107,35 @@ fn an_instance_starts_when_its_specification_is_there_and_is_ready_and_then_prov
 }
 
 #[test]
+fn what_was_ready_is_no_endpoint_for_a_while_before_it_is_asked_to_end() {
+    check(
+        "[stop]\ndrain = \"10s\"\ngrace = \"5s\"\n[hooks]\nbefore_stop = { publish = \"x\" }",
+        "
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s started  | <started> check <ready> running+
+        1s stop     | uncheck stopping
+        5s stop     | stopping
+        4s tick     | stopping
+        1s tick     | before_stop stopping
+        0s exit-0   | remove stopping
+        0s removed  | <stopped> stopped",
+    );
+    check(
+        "stop = { drain = \"10s\", grace = \"2s\" }",
+        "
+        0s run      | accepted
+        0s spec     | launch preparing
+        0s started  | <started> check <ready> running+
+        0s run-2    | uncheck stopping
+        10s tick    | SIGTERM stopping
+        1s tick     | stopping
+        1s tick     | kill stopping
+        0s exit-1   | <restarted> launch preparing",
+    );
+}
+
+#[test]
 fn checks_say_when_it_is_ready_and_when_it_is_not() {
     check(
         "",

@@ -184,6 +184,28 @@ async fn what_is_too_old_or_too_large_is_renewed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_stopped_is_first_no_endpoint_and_goes_on_for_a_while() {
+    let mut rig = Rig::start().await;
+    let executor = rig.executor(&PROCESS);
+    let script = "trap 'echo asked; exit 0' TERM; while :; do sleep 0.05; done";
+    let text =
+        format!("[process]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n[stop]\ndrain = \"1500ms\"");
+    let asks = Wanted::run(spec(&text));
+    rig.order(id(1), asks.clone()).await;
+    rig.until("it is ready", id(1), |s| s.ready).await;
+    rig.order(id(1), asks.with(Desired::Stop, 2)).await;
+    let stopping = |s: &Status| s.observed == Observed::Stopping && !s.ready;
+    let drained = rig.until("it is no endpoint", id(1), stopping).await;
+    assert!(drained.pid.is_some());
+    let began = ostler_service::clock::instant();
+    assert_eq!(output(&rig, 1), "");
+    rig.until("it has ended", id(1), |s| s.observed == Observed::Stopped).await;
+    assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
+    assert_eq!(output(&rig, 1), "asked\n");
+    rig.end(executor).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_port_is_waited_for() {
     let mut rig = Rig::start().await;
     let executor = rig.executor(&PROCESS);

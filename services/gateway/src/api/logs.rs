@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use ostler_bus::pubsub::Subscription;
 use ostler_core::id::{InstanceId, NodeName};
+use ostler_core::time::Span;
 use ostler_schemas::contract::LogOf;
 use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, Problem};
@@ -39,8 +41,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub struct LogParams {
     /// Go on with what is written from now on, as server-sent events.
     pub follow: bool,
-    /// The last so many lines; absent: 100.
+    /// The last so many lines; absent: 100, or with `since` as many as fit.
     pub tail: Option<u32>,
+    /// Only what was written in the last so long, such as `10m`; by the node's clock, to within 5 s.
+    #[param(value_type = Option<String>)]
+    pub since: Option<Span>,
     /// `stdout` or `stderr`; absent: both.
     pub stream: String,
     /// Only lines that hold this text; absent: all.
@@ -52,21 +57,27 @@ impl LogParams {
         if !matches!(self.stream.as_str(), "" | "stdout" | "stderr") {
             return Err(Refusal::malformed("stream", "`stdout` or `stderr`"));
         }
-        let tail = self.tail.unwrap_or(100);
+        let tail = self.tail.unwrap_or(if self.since.is_some() { MOST_LINES } else { 100 });
         if tail == 0 || tail > MOST_LINES {
             return Err(Refusal::malformed("tail", format!("from 1 to {MOST_LINES} lines")));
         }
         let instance = instance.to_string();
         let (stream, grep) = (self.stream.clone(), self.grep.clone());
-        Ok(pb::Logs { instance, stream, grep, tail, ..Default::default() })
+        let within_ms = match self.since.map(Span::as_millis) {
+            Some(0) => return Err(Refusal::malformed("since", "more than nothing, such as `10m`")),
+            Some(within) => within,
+            None => 0,
+        };
+        Ok(pb::Logs { instance, stream, grep, tail, within_ms, ..Default::default() })
     }
 }
 
-/// What an instance wrote: text, or server-sent events with `follow` or `Accept:
-/// text/event-stream`.
+/// What an instance wrote: text, JSON with times where `Accept: application/json` asks for it, or
+/// server-sent events with `follow` or `Accept: text/event-stream`.
 #[utoipa::path(get, path = "/v1/instances/{id}/logs", tag = "instances",
     params(InstancePath, LogParams),
-    responses((status = 200, content((String = "text/plain"), (pb::LogLine = "text/event-stream")))))]
+    responses((status = 200, content((String = "text/plain"),
+        (pb::LogsReply = "application/json"), (pb::LogLine = "text/event-stream")))))]
 async fn logs(
     asker: Allowed<LogsRead>,
     InstanceRef(id): InstanceRef,
@@ -83,6 +94,10 @@ async fn logs(
         return follow(asker.into_asker(), node, instance, request).await;
     }
     let reply = asker.ask_node(&node, request).await?;
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if accept.is_some_and(|accept| accept.contains("application/json")) {
+        return Ok(Json(reply).into_response());
+    }
     Ok(plain(&reply))
 }
 

@@ -26,6 +26,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list))
         .routes(routes!(show, patch, remove))
         .routes(routes!(leftovers, clean))
+        .routes(routes!(host))
+        .routes(routes!(import))
         .routes(routes!(explain))
         .routes(routes!(cordon))
         .routes(routes!(uncordon))
@@ -157,6 +159,29 @@ async fn clean(
     Params(CleanParams { instance }): Params<CleanParams>,
 ) -> Answer<Json<pb::LeftoversReply>> {
     asker.ask_node(&name, pb::Leftovers { instance, clean: true }).await.map(Json)
+}
+
+/// What a node's host is, has and uses, by everything on it.
+#[utoipa::path(get, path = "/v1/nodes/{name}/host", tag = "nodes", params(NodePath),
+    responses((status = 200, body = pb::HostReply)))]
+async fn host(
+    asker: Allowed<NodesRead>,
+    NodeRef(name): NodeRef,
+    _: Params<Nothing>,
+) -> Answer<Json<pb::HostReply>> {
+    asker.ask_node(&name, pb::Host {}).await.map(Json)
+}
+
+/// What runs on a node that is not ours, as the workloads that would run the same. Nothing is
+/// changed; environments are told as they are, and may hold secrets.
+#[utoipa::path(get, path = "/v1/nodes/{name}/import", tag = "nodes", params(NodePath),
+    responses((status = 200, body = pb::ImportReply)))]
+async fn import(
+    asker: Allowed<NodesWrite>,
+    NodeRef(name): NodeRef,
+    _: Params<Nothing>,
+) -> Answer<Json<pb::ImportReply>> {
+    asker.ask_node(&name, pb::Import {}).await.map(Json)
 }
 
 /// Why a node has what it has.

@@ -29,7 +29,7 @@ const PROMISED: &str = "
     PUT /v1/artifacts/{name} | DELETE /v1/artifacts/{name} | GET /v1/artifacts/{name}/versions
     GET /v1/endpoints | GET /v1/endpoints/{name}
     POST /v1/instances/{id}/reload | GET /v1/nodes/{name}/leftovers
-    DELETE /v1/nodes/{name}/leftovers |
+    DELETE /v1/nodes/{name}/leftovers | GET /v1/nodes/{name}/host | GET /v1/nodes/{name}/import |
     POST /v1/rebalance | GET /v1/quotas | GET /v1/quotas/{ns}
     PUT /v1/quotas/{ns} | DELETE /v1/quotas/{ns} | GET /v1/settings | PUT /v1/settings
     GET /v1/pools/{pool}/settings | PUT /v1/pools/{pool}/settings";

@@ -150,8 +150,9 @@ pub async fn challenge(
 ) -> Result<pb::ChallengeReply, Problem> {
     let node = super::name(&request.node)?;
     let incarnation = app.incarnation().await?;
-    let (revision, _) = app.bus.get_last(&NodeKey(node)).await.map_err(unread)?;
-    Ok(pb::ChallengeReply { nonce: Nonce { incarnation, revision }.to_string() })
+    let (revision, found) = app.bus.get_last(&NodeKey(node)).await.map_err(unread)?;
+    let nonce = Nonce { incarnation, revision }.to_string();
+    Ok(pb::ChallengeReply { nonce, unknown: found.is_none() })
 }
 
 /// `join.hello`: an executor wants to be admitted. The same hello again is refused: its nonce is

@@ -15,6 +15,7 @@ pub(super) fn check(workload: &Workload, found: &mut Found) {
     replace(workload, found);
     signal("stop.signal", &workload.stop.signal, found);
     found.span("stop.grace", workload.stop.grace, DAY);
+    found.span("stop.drain", workload.stop.drain.unwrap_or_default(), DAY);
     keep(workload, found);
     cron(workload, found);
     scale(workload, found);

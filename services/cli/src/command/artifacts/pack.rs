@@ -25,19 +25,19 @@ pub(super) struct Packed {
 
 /// A hash that grows.
 #[derive(Debug)]
-pub(super) struct Digesting(Sha256);
+pub(in crate::command) struct Digesting(Sha256);
 
 impl Digesting {
-    pub(super) fn new() -> Self {
+    pub(in crate::command) fn new() -> Self {
         Self(Sha256::new())
     }
 
-    pub(super) fn add(&mut self, bytes: &[u8]) {
+    pub(in crate::command) fn add(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
     /// As hexadecimal digits.
-    pub(super) fn finish(self) -> String {
+    pub(in crate::command) fn finish(self) -> String {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use bollard::container::LogOutput;
 use bollard::query_parameters as query;
 use futures::StreamExt as _;
+use jiff::Timestamp;
 use ostler_core::id::InstanceId;
 use tracing::{debug, warn};
 
@@ -17,12 +18,22 @@ use super::engine::{Engine, name};
 /// Where it is noted how far the copy is.
 const CURSOR: &str = "copied-until";
 
-/// The two files, and the time of the last line that is in them.
+/// How far the copy is: the time of the last piece, and how many pieces of that time there are. A
+/// daemon may count time in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Place {
+    last: Timestamp,
+    of_last: u64,
+}
+
+/// The two files, and how far they are.
 struct Copy {
     stdout: File,
     stderr: File,
     cursor: File,
-    last: String,
+    place: Place,
+    /// Where the daemon was asked to begin: what was copied by then is passed over.
+    begun: Place,
     /// Of the last piece of each stream, whether its line has ended.
     whole: [bool; 2],
 }
@@ -35,10 +46,16 @@ impl Copy {
             options.append(true).create(true).open(dir.join(format!("{stream}.log")))
         };
         let path = dir.join(CURSOR);
-        let last = std::fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
+        let place = Place::read(&std::fs::read_to_string(&path).unwrap_or_default());
         let cursor = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
         let (stdout, stderr) = (open("stdout")?, open("stderr")?);
-        Ok(Self { stdout, stderr, cursor, last, whole: [true; 2] })
+        Ok(Self { stdout, stderr, cursor, place, begun: place, whole: [true; 2] })
+    }
+
+    /// The daemon is asked again: from which second on.
+    fn ask_again(&mut self) -> i32 {
+        self.begun = self.place;
+        i32::try_from(self.place.last.as_second()).unwrap_or(0)
     }
 
     /// One piece: `2026-01-01T00:00:00.000000001Z text`. What was copied already is passed over.
@@ -49,46 +66,55 @@ impl Copy {
             | LogOutput::Console { message }
             | LogOutput::StdIn { message } => (&mut self.stdout, 0, message),
         };
-        let ends = message.ends_with(b"\n");
-        let at = message.iter().position(|byte| *byte == b' ');
-        let stamped = at.filter(|at| *at >= 20 && message[*at - 1] == b'Z');
-        let text = match stamped {
-            Some(at) if self.whole[stream] || message.get(4) == Some(&b'-') => {
-                let stamp = String::from_utf8_lossy(&message[..at]).into_owned();
-                self.whole[stream] = ends;
-                if stamp <= self.last {
-                    return Ok(());
-                }
-                self.last = stamp;
-                &message[at + 1..]
+        let begins = self.whole[stream] || message.get(4) == Some(&b'-');
+        self.whole[stream] = message.ends_with(b"\n");
+        let text = match stamp(&message).filter(|_| begins) {
+            Some((at, _)) if self.begun.has(at) => return Ok(()),
+            Some((at, text)) => {
+                self.place.take(at);
+                text
             }
-            Some(_) | None => {
-                self.whole[stream] = ends;
-                &message[..]
-            }
+            None => &message[..],
         };
         file.write_all(text)?;
         // Of one length, so that it is written over in one go.
-        self.cursor.write_all_at(format!("{:<40}", self.last).as_bytes(), 0)
+        let Place { last, of_last } = self.place;
+        self.cursor.write_all_at(format!("{:<60}", format!("{last} {of_last}")).as_bytes(), 0)
     }
 }
 
-/// The second in which a stamp lies.
-fn second(stamp: &str) -> i32 {
-    let days = |year: i64, month: i64, day: i64| {
-        // Days since 1970 of a date of the Gregorian calendar (Howard Hinnant).
-        let year = if month <= 2 { year - 1 } else { year };
-        let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-        let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-        era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-    };
-    let field = |from: usize, to: usize| stamp.get(from..to)?.parse::<i64>().ok();
-    let read = || {
-        let date = days(field(0, 4)?, field(5, 7)?, field(8, 10)?);
-        let time = field(11, 13)? * 3600 + field(14, 16)? * 60 + field(17, 19)?;
-        i32::try_from(date * 86_400 + time).ok()
-    };
-    read().unwrap_or(0)
+impl Place {
+    /// One without a number was written by an earlier version.
+    fn read(text: &str) -> Self {
+        let mut words = text.split_whitespace();
+        let last = words.next().and_then(|word| word.parse().ok()).unwrap_or_default();
+        let of_last = words.next().and_then(|word| word.parse().ok()).unwrap_or(1);
+        Self { last, of_last }
+    }
+
+    /// Whether a piece of this time was there already; those of the last time are counted down.
+    fn has(&mut self, at: Timestamp) -> bool {
+        if at != self.last {
+            return at < self.last;
+        }
+        let had = self.of_last > 0;
+        self.of_last = self.of_last.saturating_sub(1);
+        had
+    }
+
+    fn take(&mut self, at: Timestamp) {
+        if at > self.last {
+            *self = Self { last: at, of_last: 0 };
+        }
+        self.of_last += 1;
+    }
+}
+
+/// The time before the first space of a piece, and what comes after it.
+fn stamp(message: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let at = message.iter().position(|byte| *byte == b' ').filter(|at| *at >= 20)?;
+    let stamp = std::str::from_utf8(&message[..at]).ok()?.parse().ok()?;
+    Some((stamp, &message[at + 1..]))
 }
 
 /// Copies until the container has ended.
@@ -106,7 +132,7 @@ pub(super) async fn copy(engine: &Engine, id: InstanceId, dir: &Path) {
             stdout: true,
             stderr: true,
             timestamps: true,
-            since: second(&copy.last),
+            since: copy.ask_again(),
             ..Default::default()
         };
         let mut lines = engine.api.logs(&name(id), Some(options));
@@ -131,16 +157,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_is_a_second_and_nonsense_is_the_beginning() {
-        for (stamp, want) in [
-            ("1970-01-01T00:00:00.000000000Z", 0),
-            ("2000-02-29T12:30:05.123456789Z", 951_827_405),
-            ("2026-11-21T13:00:00.5Z", 1_795_266_000),
-            ("", 0),
-            ("nonsense", 0),
+    fn a_stamp_is_a_time_of_any_place_and_nonsense_is_text() {
+        for (message, want) in [
+            ("1970-01-01T00:00:01.000000000Z a b", Some((1, "a b"))),
+            ("2000-02-29T13:30:05.123456789+01:00 x", Some((951_827_405, "x"))),
+            ("2000-02-29T12:30:05Z ", Some((951_827_405, ""))),
+            ("no stamp but a rather long text", None),
+            ("", None),
         ] {
-            assert_eq!(second(stamp), want, "{stamp}");
+            let found = stamp(message.as_bytes());
+            let found = found.map(|(at, text)| (at.as_second(), std::str::from_utf8(text)));
+            assert_eq!(found, want.map(|(at, text)| (at, Ok(text))), "{message}");
         }
+    }
+
+    #[test]
+    fn of_one_second_no_line_is_lost_or_there_twice() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let line = |second: u8, text: &str| LogOutput::StdOut {
+            message: format!("2026-01-01T00:00:0{second}+00:00 {text}\n").into(),
+        };
+        let all = [(1, "one"), (1, "two"), (2, "three"), (2, "four"), (2, "five"), (3, "six")];
+        for count in [1, 4, 6] {
+            let mut copy = Copy::open(dir.path()).expect("opens");
+            for (second, text) in &all[..count] {
+                copy.take(line(*second, text)).expect("taken");
+            }
+        }
+        let text = std::fs::read_to_string(dir.path().join("stdout.log")).expect("there");
+        assert_eq!(text, "one\ntwo\nthree\nfour\nfive\nsix\n");
     }
 
     #[test]

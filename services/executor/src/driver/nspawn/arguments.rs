@@ -33,8 +33,13 @@ fn bind(bind: &Bind) -> String {
     format!("{word}={}:{}", bind.source, bind.target)
 }
 
-/// The command that runs the tree at `top`. A `$` of ours is not replaced again.
-pub(super) fn arguments(launch: &Launch, section: &NspawnSection, top: &Path) -> Vec<String> {
+/// The command that runs the tree at `top`, with its own directory. A `$` of ours is not replaced
+/// again.
+pub(super) fn arguments(
+    launch: &Launch,
+    section: &NspawnSection,
+    (top, data): (&Path, &Path),
+) -> Vec<String> {
     let mut words: Vec<String> = ["systemd-nspawn", "--quiet", "--keep-unit", "--register=no"]
         .iter()
         .chain(&["--settings=no", "--link-journal=no", "--timezone=off"])
@@ -45,6 +50,7 @@ pub(super) fn arguments(launch: &Launch, section: &NspawnSection, top: &Path) ->
     if section.network == NspawnNetwork::Private {
         words.push("--private-network".to_owned());
     }
+    words.push(format!("--bind={}:{DATA}", data.display()));
     words.extend(section.binds.iter().map(bind));
     let variables = variables(launch, section);
     for (name, value) in &variables {

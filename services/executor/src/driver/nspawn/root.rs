@@ -6,7 +6,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use ostler_core::workload::Storage;
@@ -50,6 +50,15 @@ impl Root {
     /// The directory that is the root.
     pub(super) fn top(&self) -> PathBuf {
         self.dir.join("root")
+    }
+
+    /// Makes the directory that the instance finds as its own; any user inside may write to it.
+    pub(super) fn make_data(&self) -> Result<PathBuf, String> {
+        let dir = self.dir.join("data");
+        fs::create_dir_all(&dir).map_err(told(&dir))?;
+        let open = fs::Permissions::from_mode(0o1777);
+        fs::set_permissions(&dir, open).map_err(told(&dir))?;
+        Ok(dir)
     }
 
     /// Makes it over `lower`. With [`Storage::Persistent`] what was written before is there again.

@@ -26,11 +26,8 @@ use crate::host;
 #[derive(Debug, Error)]
 pub enum StartError {
     /// Somebody else has bound one of its ports.
-    #[error("ports: {port} is bound by another program")]
-    Port {
-        /// Which.
-        port: u16,
-    },
+    #[error("ports: {0}")]
+    Port(ports::Taken),
     /// There is no such user on this node.
     #[error("there is no user `{0}` here")]
     User(String),
@@ -40,6 +37,9 @@ pub enum StartError {
     /// Only root may become somebody else.
     #[error("the executor is not root, so all runs as its own user and group")]
     NotRoot,
+    /// Only root may do that to a process.
+    #[error("`process.{0}` needs an executor that is root")]
+    NeedsRoot(&'static str),
     /// The command cannot be run.
     #[error("cannot run `{command}`: {cause}")]
     Command {
@@ -63,8 +63,8 @@ pub(super) fn launch(means: &Means, launch: &Launch) -> Result<(Run, OwnedFd), S
     // What a crash left in its groups is not doubled.
     let groups = means.cgroups.dirs(id);
     sweep(&groups);
-    if let Some(port) = ports::taken(&launch.spec.ports, &launch.ports) {
-        return Err(StartError::Port { port });
+    if let Some(taken) = ports::taken(&launch.spec.ports, &launch.ports) {
+        return Err(StartError::Port(taken));
     }
     let section = launch.spec.sections.process.clone().unwrap_or_default();
     let user = find_user(&section)?;
@@ -218,6 +218,19 @@ pub(super) fn guarded(launch: &Launch, section: &ProcessSection) -> bool {
     launch.spec.fenced || section.private.contains(&Private::Pid)
 }
 
+/// Refuses by name what the kernel would refuse by number.
+fn needs_root(section: &ProcessSection) -> Result<(), StartError> {
+    let asked = [
+        ("chroot", section.chroot.is_some()),
+        ("private", !section.private.is_empty()),
+        ("capabilities", section.capabilities.is_some()),
+    ];
+    match asked.into_iter().find(|(_, asked)| *asked && !host::is_root()) {
+        Some((name, _)) => Err(StartError::NeedsRoot(name)),
+        None => Ok(()),
+    }
+}
+
 /// A command as the instance is run: directory, environment, user, session and groups, which have
 /// to be there. `${NAME}` is replaced.
 pub(super) fn exec(
@@ -237,6 +250,10 @@ pub(super) fn exec(
     let user = find_user(&section)?;
     let confinement = Confinement::new(&section, user.as_ref(), &dir).map_err(StartError::Host)?;
     let guarded = guarded(launch, &section);
+    if !guarded {
+        // In the namespaces of a guardian it may all the same.
+        needs_root(&section)?;
+    }
     let mut command = if guarded && matches!(how, As::Itself) {
         let fence = launch.spec.fenced.then(|| means.fence.clone()).flatten();
         if launch.spec.fenced && fence.is_none() {
