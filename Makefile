@@ -15,12 +15,16 @@ export NODES DATA BIN
 # make soak SOAK=1h
 SOAK ?= 10m
 
+# make fuzz FUZZ=1h
+FUZZ ?= 10m
+export FUZZ
+
 # sudo make install PREFIX=/opt/ostler
 PREFIX ?= /usr/local
 
 PROGRAMS := ostler ostler-registry ostler-scheduler ostler-gateway ostler-metrics ostler-executor
 
-.PHONY: help up down build install test soak bench lint audit fmt
+.PHONY: help up down build install test soak fuzz bench lint audit fmt
 
 help: ## This list
 	@echo 'Ostler: runs work on a fleet of machines and keeps it running.'
@@ -49,10 +53,16 @@ test: ## Run all tests, on real NATS servers, databases and processes
 	cargo nextest run --workspace --locked --no-tests fail
 	cargo test --workspace --locked --doc --quiet
 
-soak: ## Look for bugs with ever new seeds of the simulation, for 10m or as long as SOAK says
-	@scripts/setup.sh build
+soak: ## Look for bugs with ever new seeds, of the simulation and then of faults on a real bus, for 10m each or as long as SOAK says
+	@scripts/setup.sh test
 	FROM=$${FROM:-$$(date +%s)} SOAK=$(SOAK) \
 		cargo test --release --locked --package ostler-core --test sim -- --nocapture
+	SEED=$${FROM:-$$(date +%s)} SOAK=$(SOAK) \
+		cargo test --locked --package ostler --test it faults::chaos -- --nocapture
+
+fuzz: ## Feed whatever reads what comes in with what nobody would write, for 10m each or as long as FUZZ says
+	@scripts/setup.sh fuzz
+	@scripts/fuzz.sh
 
 bench: ## Measure a selection in about ten minutes, beside what loadtest/BASELINE.json has
 	@scripts/setup.sh run

@@ -20,8 +20,8 @@ enum Reach {
 const SERVICE: Reach =
     Reach::Only(&["ostler-core", "ostler-schemas", "ostler-bus", "ostler-service"]);
 
-/// Every crate of the workspace.
-const REACH: [(&str, Reach); 13] = [
+/// Every crate of the workspace, and what feeds them with noise.
+const REACH: [(&str, Reach); 14] = [
     ("ostler-core", Reach::Only(&[])),
     ("ostler-service", Reach::Only(&[])),
     ("xtask", Reach::Only(&[])),
@@ -35,6 +35,7 @@ const REACH: [(&str, Reach); 13] = [
     ("ostler", Reach::Everything),
     ("ostler-testkit", Reach::Everything),
     ("ostler-loadtest", Reach::Everything),
+    ("ostler-fuzz", Reach::Everything),
 ];
 
 /// What the tests of any crate may run: nobody mocks our own code.
