@@ -3,7 +3,7 @@
 //! Asked when the executor begins, and every ten seconds from then on; each has five. A node whose
 //! labels have changed says hello again, no more often than once a minute.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,20 +29,23 @@ pub type Predicates = BTreeMap<String, Vec<String>>;
 pub(crate) type Labels = BTreeMap<String, String>;
 
 /// What the commands say, side by side: the first line that is printed, or `true`, where one
-/// succeeds, `false` where it fails. One that cannot be run or does not answer says nothing.
-pub(crate) async fn answers(predicates: &Predicates) -> Labels {
+/// succeeds, `false` where it fails. One that cannot be run or does not answer says nothing; why.
+async fn asked(predicates: &Predicates) -> BTreeMap<String, Result<String, String>> {
     let each = predicates.iter().map(|(label, words)| async move {
         let value = match ask(words, WITHIN).await {
-            Asked::Yes(printed) => first_line(&printed).unwrap_or_else(|| "true".to_owned()),
-            Asked::No(_) => "false".to_owned(),
-            Asked::Silent(why) => {
-                warn!("the label `{label}` is not known: {why}");
-                return None;
-            }
+            Asked::Yes(printed) => Ok(first_line(&printed).unwrap_or_else(|| "true".to_owned())),
+            Asked::No(_) => Ok("false".to_owned()),
+            Asked::Silent(why) => Err(why),
         };
-        Some((label.clone(), value))
+        (label.clone(), value)
     });
-    futures::future::join_all(each).await.into_iter().flatten().collect()
+    futures::future::join_all(each).await.into_iter().collect()
+}
+
+/// What they found out.
+pub(crate) async fn answers(predicates: &Predicates) -> Labels {
+    let known = asked(predicates).await.into_iter();
+    known.filter_map(|(label, value)| Some((label, value.ok()?))).collect()
 }
 
 fn first_line(printed: &str) -> Option<String> {
@@ -53,13 +56,25 @@ fn first_line(printed: &str) -> Option<String> {
 
 /// Asks again and again until stopped; nothing if there is nothing to ask.
 pub(crate) async fn keep(predicates: Predicates, shared: Arc<Shared>, stop: CancellationToken) {
-    let mut told: Option<Instant> = None;
+    let (mut told, mut silent): (Option<Instant>, BTreeSet<String>) = Default::default();
     while !predicates.is_empty() {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
-        let found = answers(&predicates).await;
+        let mut found = Labels::new();
+        for (label, value) in asked(&predicates).await {
+            match value {
+                Ok(value) => {
+                    silent.remove(&label);
+                    found.insert(label, value);
+                }
+                Err(why) if silent.insert(label.clone()) => {
+                    warn!("the label `{label}` is not known: {why}");
+                }
+                Err(_) => {}
+            }
+        }
         if found == shared.labels() || told.is_some_and(|at| clock::since(at) < APART) {
             continue;
         }

@@ -19,9 +19,10 @@ pub(super) fn machines() -> Vec<Foreign> {
             line.trim_end_matches('\0').split('\0').map(str::to_owned).collect();
         // The process that waits outside; its child inside has another name.
         let program = Path::new(words.first()?).file_name()?.to_str()?;
-        (program == "systemd-nspawn").then_some(words)
+        let began = fs::read_link(process.path().join("cwd")).unwrap_or_default();
+        (program == "systemd-nspawn").then_some((words, began))
     });
-    words.filter_map(|words| read(&words)).collect()
+    words.filter_map(|(words, began)| read(&words, &began)).collect()
 }
 
 /// Options whose value may be the next word.
@@ -64,8 +65,9 @@ struct Read {
     notes: Vec<String>,
 }
 
-/// One machine by the words of its systemd-nspawn; `None` where it is ours.
-fn read(words: &[String]) -> Option<Foreign> {
+/// One machine by the words of its systemd-nspawn, which was begun in a directory; `None` where it
+/// is ours.
+fn read(words: &[String], began: &Path) -> Option<Foreign> {
     let mut read = Read::default();
     let mut words = words.iter().skip(1);
     let mut command = Vec::new();
@@ -86,7 +88,7 @@ fn read(words: &[String]) -> Option<Foreign> {
             (None, None) => read.flag(name),
         }
     }
-    read.finish(command)
+    read.finish(command, began)
 }
 
 impl Read {
@@ -138,7 +140,7 @@ impl Read {
         }
     }
 
-    fn finish(mut self, command: Vec<String>) -> Option<Foreign> {
+    fn finish(mut self, command: Vec<String>, began: &Path) -> Option<Foreign> {
         let path = self.directory.as_deref().map(Path::new);
         let last = path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
         let name = self.machine.clone().or(last).unwrap_or_else(|| "machine".to_owned());
@@ -146,7 +148,10 @@ impl Read {
             return None;
         }
         // That is where systemd looks by itself.
-        let directory = self.directory.unwrap_or_else(|| format!("/var/lib/machines/{name}"));
+        let directory = match self.directory {
+            Some(directory) => began.join(directory).display().to_string(),
+            None => format!("/var/lib/machines/{name}"),
+        };
         self.section.insert("directory".to_owned(), directory.into());
         if !self.section.contains_key("storage") {
             self.section.insert("storage".to_owned(), "persistent".into());
@@ -173,13 +178,13 @@ mod tests {
     use super::*;
 
     fn of(line: &str) -> Option<Foreign> {
-        read(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        read(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), Path::new("/srv"))
     }
 
     #[test]
     fn a_machine_becomes_the_workload_that_would_run_it() {
         let line = "systemd-nspawn --quiet --keep-unit --boot --network-veth -U --machine=my.db \
-                    --bind=/srv/data:/data --bind-ro=/etc/hosts -E A=b=c -D /srv/db";
+                    --bind=/srv/data:/data --bind-ro=/etc/hosts -E A=b=c -D db";
         let found = of(line).expect("it is not ours");
         let want = json!({
             "name": "my-db",
