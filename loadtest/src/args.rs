@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::baseline;
-use crate::scenario::{api, churn, failover, footprint, heartbeats, latency, leader, spawn};
+use crate::scenario::{
+    api, churn, failover, footprint, heartbeats, latency, leader, pressure, spawn,
+};
 
 /// Measures Ostler on this machine: loopback only, bounded in time, and nothing is left behind.
 #[derive(Debug, Parser)]
@@ -40,6 +42,8 @@ pub enum Scenario {
     Churn(churn::Args),
     /// Readers of lists: requests per second and how long the slowest wait.
     Api(api::Args),
+    /// Something asks for far too much: how long does everybody else wait?
+    Pressure(pressure::Args),
     /// Memory and processor time of everything when nothing happens.
     Footprint(footprint::Args),
     /// What was measured last beside what `--json` wrote now.
@@ -83,6 +87,8 @@ pub enum Case {
     Preemption,
     /// Why a workload that fits nowhere is blocked, node by node.
     Explain,
+    /// A copy of the engine, as each what-if has one: so long the leader does nothing else.
+    Copy,
 }
 
 /// The whole path.
@@ -94,12 +100,9 @@ pub struct Place {
     /// How many instances are asked for.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub instances: u32,
-    /// A NATS server of your own; without it a private one is started, and removed afterwards.
-    #[arg(long, value_name = "URL")]
-    pub nats: Option<String>,
-    /// Servers of the private NATS cluster: 1 or 3.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3))]
-    pub replicas: u32,
+    /// Which NATS.
+    #[command(flatten)]
+    pub servers: Servers,
     /// Connections that the simulated executors share.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub connections: u32,
@@ -109,6 +112,35 @@ pub struct Place {
     /// Give up after so many seconds.
     #[arg(long, default_value_t = 300)]
     pub within: u64,
+    /// Measure at this size only, not also at a tenth and a hundredth of the nodes.
+    #[arg(long)]
+    pub alone: bool,
+}
+
+/// Which NATS a fleet is on.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Servers {
+    /// A NATS server of your own, where everything is under a root of its own and removed
+    /// afterwards; without it a private one is started.
+    #[arg(long, value_name = "URL", conflicts_with = "replicas")]
+    pub nats: Option<String>,
+    /// Servers of the private NATS: 1, or a cluster of 3.
+    #[arg(long, default_value_t = 1, value_parser = one_or_three)]
+    pub replicas: u32,
+}
+
+impl Default for Servers {
+    fn default() -> Self {
+        Self { nats: None, replicas: 1 }
+    }
+}
+
+fn one_or_three(text: &str) -> Result<u32, String> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        _ => Err("should be 1 or 3".to_owned()),
+    }
 }
 
 /// One service as a child.
@@ -123,6 +155,9 @@ pub struct Serve {
     /// Its NATS server.
     #[arg(long)]
     pub nats: String,
+    /// The first token of its subjects.
+    #[arg(long)]
+    pub root: String,
     /// The folder for what it keeps, and for where it tells its address.
     #[arg(long)]
     pub home: PathBuf,

@@ -3,37 +3,41 @@
 //! Everything listens on loopback, and everything ends with the fleet, also when the measurement
 //! fails: children see their standard input close, however this process ends.
 
+mod bare;
 mod child;
 mod executors;
 mod nats;
 mod rest;
 mod serve;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use ostler_bus::{Bus, Pings};
 use ostler_core::id::PoolName;
 use ostler_schemas::bucket::{Bucket, LeaseKey};
-use ostler_service::Program;
+use ostler_service::{Program, clock};
 use tempfile::TempDir;
 
+pub use bare::{Load, bare};
 pub use child::{Child, Role};
-pub use executors::{Executors, name};
+pub use executors::{Executors, Online, is_ours, name};
 pub use serve::serve;
 
-use crate::args::{Means, Service};
+use crate::args::{Means, Servers, Service};
 use crate::machine;
 use crate::report::Report;
 use nats::Nats;
 
+/// So many nodes join at once: more would only wait for each other.
+const TOGETHER: usize = 1_000;
+
 /// What a fleet is made of.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// A NATS server that is there already.
-    pub nats: Option<String>,
-    /// Servers of a private NATS cluster, if none is there.
-    pub replicas: u32,
+    /// Which NATS.
+    pub servers: Servers,
     /// How many simulated executors in this process.
     pub nodes: u32,
     /// Connections that they share.
@@ -45,7 +49,7 @@ pub struct Setup {
     /// How many registries and schedulers.
     pub replicas_of_services: u32,
     /// Whether there is a metrics service.
-    pub metrics: Option<Service>,
+    pub metrics: bool,
     /// How many placements the scheduler makes in one plan.
     pub batch: Option<usize>,
 }
@@ -53,14 +57,13 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
-            nats: None,
-            replicas: 1,
+            servers: Servers::default(),
             nodes: 0,
             connections: 16,
             groups: Vec::new(),
             real: 0,
             replicas_of_services: 1,
-            metrics: None,
+            metrics: false,
             batch: None,
         }
     }
@@ -71,12 +74,16 @@ impl Setup {
     fn roles(&self) -> Vec<Role> {
         let mut roles = Vec::new();
         for number in 1..=self.replicas_of_services {
-            roles.push(Role::new(Service::Registry, format!("registry-{number}")));
-            let scheduler = Role::new(Service::Scheduler, format!("scheduler-{number}"));
+            let name = |what: &str| match self.replicas_of_services {
+                1 => what.to_owned(),
+                _ => format!("{what}-{number}"),
+            };
+            roles.push(Role::new(Service::Registry, name("registry")));
+            let scheduler = Role::new(Service::Scheduler, name("scheduler"));
             roles.push(Role { batch: self.batch, ..scheduler });
         }
         roles.push(Role::new(Service::Gateway, "gateway"));
-        roles.extend(self.metrics.map(|service| Role::new(service, "metrics")));
+        roles.extend(self.metrics.then(|| Role::new(Service::Metrics, "metrics")));
         let mut first = self.nodes;
         for (number, count) in self.groups.iter().enumerate() {
             let role = Role::new(Service::Executors, format!("nodes-{number}"));
@@ -112,18 +119,23 @@ pub struct Fleet {
     _home: TempDir,
 }
 
-impl Fleet {
-    /// Starts everything and waits until all nodes are online.
-    pub async fn start(setup: &Setup) -> anyhow::Result<Self> {
-        let home = tempfile::Builder::new().prefix("ostler-loadtest-").tempdir()?;
-        let nats = Nats::start(setup).await;
-        let program = Program::new();
-        let config = ostler_bus::Config { url: nats.url(), ..ostler_bus::Config::default() };
-        let bus = Bus::connect(&config, "loadtest", Pings::Usual, &program).await?;
-        bus.provision(&[PoolName::default()]).await?;
+/// What makes a bus a fleet.
+struct Parts {
+    api: String,
+    executors: Executors,
+    children: Vec<Child>,
+}
+
+impl Parts {
+    async fn start(
+        setup: &Setup,
+        (config, bus): (&ostler_bus::Config, &Bus),
+        home: &Path,
+    ) -> anyhow::Result<Self> {
+        let mut online = Online::begin(bus, setup.all_nodes()).await?;
         let mut children = Vec::new();
         for role in setup.roles() {
-            children.push(Child::start(role, &nats.url(), home.path())?);
+            children.push(Child::start(role, config, home)?);
         }
         for child in &mut children {
             child.ready().await?;
@@ -131,18 +143,70 @@ impl Fleet {
         let gateway = children.iter().find(|child| child.service() == Service::Gateway);
         let api = gateway.map(|child| format!("http://{}", child.address()));
         let api = api.context("a gateway was started")?;
-        let executors = Executors::simulate(&config, 0, setup.nodes, setup.connections).await?;
-        executors::online(&bus, setup.all_nodes()).await?;
-        let client = reqwest::Client::new();
-        Ok(Self { bus, api, client, executors, children, program, nats, _home: home })
+        let connections = setup.connections.min(setup.nodes).max(1);
+        let executors = Executors::connect(config, connections).await?;
+        for first in (0..setup.nodes).step_by(TOGETHER) {
+            let count = u32::try_from(TOGETHER)?.min(setup.nodes - first);
+            executors.start(first, count)?;
+            online.until(first + count).await?;
+        }
+        online.until(setup.all_nodes()).await?;
+        Ok(Self { api, executors, children })
+    }
+}
+
+impl Fleet {
+    /// Measures with a fleet of its own. The report tells how long that took to be ready and what
+    /// its parts used; it is stopped whatever became of the measurement.
+    pub async fn with<T>(
+        setup: &Setup,
+        report: &mut Report,
+        measure: impl AsyncFnOnce(&mut Self, &mut Report) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let began = clock::instant();
+        let mut fleet = Self::start(setup).await?;
+        report.took("fleet: all nodes online after", clock::since(began));
+        let measured = measure(&mut fleet, report).await;
+        let described = fleet.describe(report).await;
+        let stopped = fleet.stop().await;
+        let measured = measured?;
+        described.and(stopped)?;
+        Ok(measured)
+    }
+
+    /// Starts everything and waits until all nodes are online.
+    async fn start(setup: &Setup) -> anyhow::Result<Self> {
+        let home = tempfile::Builder::new().prefix("ostler-loadtest-").tempdir()?;
+        let nats = Nats::start(&setup.servers).await;
+        let program = Program::new();
+        let config = nats.config();
+        let bus = Bus::connect(&config, "loadtest", Pings::Usual, &program).await?;
+        bus.provision(&[PoolName::default()]).await?;
+        match Parts::start(setup, (&config, &bus), home.path()).await {
+            Ok(parts) => {
+                let Parts { api, executors, children } = parts;
+                let client = reqwest::Client::new();
+                Ok(Self { bus, api, client, executors, children, program, nats, _home: home })
+            }
+            Err(failed) => {
+                // Nothing of ours stays where others are, also when nothing came of it.
+                nats.clean(&bus).await.ok();
+                Err(failed)
+            }
+        }
     }
 
     /// Everything that runs, by name.
     pub fn processes(&self) -> Vec<(String, u32)> {
         let mut processes = vec![("executors and client".to_owned(), std::process::id())];
         processes.extend(self.children.iter().map(|child| (child.name().to_owned(), child.pid())));
-        let nats = self.nats.pids().into_iter();
-        processes.extend(nats.map(|pid| ("nats-server".to_owned(), pid)));
+        let nats = self.nats.pids();
+        let alone = nats.len() == 1;
+        for (number, pid) in (1..).zip(nats) {
+            let name =
+                if alone { "nats-server".to_owned() } else { format!("nats-server-{number}") };
+            processes.push((name, pid));
+        }
         processes
     }
 
@@ -160,7 +224,7 @@ impl Fleet {
     }
 
     /// Peak memory, processor time and versions of everything that took part.
-    pub async fn describe(&self, report: &mut Report) -> anyhow::Result<()> {
+    async fn describe(&self, report: &mut Report) -> anyhow::Result<()> {
         report.setup("nats", self.nats.version(&self.bus).await);
         for (name, pid) in self.processes() {
             if let Some(peak) = machine::peak_rss_mib(pid) {
@@ -177,14 +241,33 @@ impl Fleet {
 
     /// The sum of a metric of the scheduler: its value, or what its name ends in asks for.
     pub async fn scheduler_metric(&self, name: &str) -> Option<f64> {
-        let found = self.children.iter().find(|child| child.service() == Service::Scheduler);
+        self.metric(Service::Scheduler, name).await
+    }
+
+    /// The same of the gateway.
+    pub async fn gateway_metric(&self, name: &str) -> Option<f64> {
+        self.metric(Service::Gateway, name).await
+    }
+
+    /// Where a client speaks plain NATS.
+    pub fn nats_address(&self) -> String {
+        let url = self.nats.config().url;
+        let first = url.split(',').next().unwrap_or_default();
+        first.trim_start_matches("nats://").to_owned()
+    }
+
+    async fn metric(&self, service: Service, name: &str) -> Option<f64> {
+        let found = self.children.iter().find(|child| child.service() == service);
         let address = found.map(Child::address)?;
         let answer = reqwest::get(format!("http://{address}/metrics")).await.ok()?;
         let text = answer.text().await.ok()?;
         let lines = text
             .lines()
             .filter(|line| line.split(['{', ' ']).next().is_some_and(|metric| metric == name));
-        lines.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok())).sum()
+        let values =
+            lines.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()));
+        // The sum of nothing is negative zero.
+        values.sum::<Option<f64>>().map(|sum| sum + 0.0)
     }
 
     /// How many messages the placements of the pool ever had.
@@ -193,14 +276,16 @@ impl Fleet {
     }
 
     /// Stops everything, executors first.
-    pub async fn stop(self) {
+    async fn stop(self) -> anyhow::Result<()> {
         self.executors.stop().await;
         let (hosts, others): (Vec<Child>, Vec<Child>) =
             self.children.into_iter().partition(|child| child.service() == Service::Executors);
         for child in hosts.into_iter().chain(others.into_iter().rev()) {
             child.stop().await;
         }
+        let cleaned = self.nats.clean(&self.bus).await;
         self.program.tasks.shut_down(Duration::from_secs(5)).await;
         self.bus.drain().await;
+        cleaned
     }
 }

@@ -1,5 +1,7 @@
 //! What a scenario measured, for people and as JSON.
 
+pub mod growth;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -30,6 +32,7 @@ impl Figure {
                 format!("{}_per_s", name.trim_end_matches("_per_second"))
             }
             "/s" => format!("{name}_per_s"),
+            "µs" => format!("{name}_us"),
             "ms" | "MiB" | "B" | "cores" | "%" => format!("{name}_{}", slug(self.unit)),
             _ => name,
         }
@@ -56,6 +59,8 @@ pub struct Report {
     pub figures: Vec<Figure>,
     /// The most memory that each process had resident, in bytes.
     pub peaks: BTreeMap<String, u64>,
+    /// The same at other sizes.
+    pub growth: Vec<growth::Row>,
     /// Pictures for people: lines of text.
     pub plots: Vec<String>,
     /// What a reader must know to read the figures right.
@@ -68,6 +73,8 @@ struct ForPrograms<'a> {
     scenario: &'a str,
     config: BTreeMap<&'a str, &'a str>,
     figures: BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "<[growth::Row]>::is_empty")]
+    growth: &'a [growth::Row],
     machine: &'a Machine,
     notes: &'a [String],
 }
@@ -86,6 +93,7 @@ impl Report {
             setup: Vec::new(),
             figures: Vec::new(),
             peaks: BTreeMap::new(),
+            growth: Vec::new(),
             plots: Vec::new(),
             notes,
         }
@@ -137,6 +145,7 @@ impl Report {
             scenario: self.scenario,
             config: config.collect(),
             figures,
+            growth: &self.growth,
             machine: &self.machine,
             notes: &self.notes,
         }
@@ -170,7 +179,7 @@ impl Report {
         for Figure { name, value, unit } in &self.figures {
             println!("  {name:<width$}  {:>14} {unit}", readable(*value));
         }
-        for line in &self.plots {
+        for line in growth::table(&self.growth).iter().chain(&self.plots) {
             println!("  {line}");
         }
         for note in &self.notes {

@@ -9,6 +9,7 @@ pub mod heartbeats;
 pub mod latency;
 pub mod leader;
 mod place;
+pub mod pressure;
 mod slots;
 pub mod spawn;
 mod tally;
@@ -29,6 +30,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Scenario::Churn(churn) => churn::measure(&churn).await?,
         Scenario::Api(api) => api::measure(&api).await?,
         Scenario::Footprint(footprint) => footprint::measure(&footprint).await?,
+        Scenario::Pressure(pressure) => pressure::measure(&pressure).await?,
         Scenario::Spawn(spawn) => spawn::measure(&spawn).await?,
         Scenario::Compare(compare) => return baseline::compare(&compare),
         Scenario::Serve(serve) => return fleet::serve(serve).await,

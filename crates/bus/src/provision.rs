@@ -82,6 +82,24 @@ impl Bus {
         Ok(made)
     }
 
+    /// Deletes every stream of the table and of the given pools, with all that is in them: what a
+    /// measurement leaves of itself on a server of others. Only under a root of its own: a fleet
+    /// under the usual root is never deleted by a program. What is not there is no error.
+    pub async fn dismantle(&self, pools: &[PoolName]) -> Result<(), ProvisionError> {
+        for stream in streams(pools) {
+            let name = self.root().stream(&stream.name);
+            if self.root().is_usual() {
+                let cause = "streams under the usual root are never deleted".to_owned();
+                return Err(ProvisionError::Server { stream: name, cause });
+            }
+            match self.api(&format!("STREAM.DELETE.{name}"), &Value::Null).await {
+                Ok(_) | Err(AskError::Fault(Fault { err_code: STREAM_NOT_FOUND, .. })) => {}
+                Err(error) => return Err(server(&name, &error)),
+            }
+        }
+        Ok(())
+    }
+
     /// Checks every stream against the table, naming each field that differs.
     pub async fn check(&self, pools: &[PoolName]) -> Result<(), ProvisionError> {
         let mut drifts = Vec::new();

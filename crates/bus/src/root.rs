@@ -26,6 +26,11 @@ impl Root {
         Ok(Self { token: token.to_owned(), prefix })
     }
 
+    /// Whether it is the root that fleets have unless they are given another.
+    pub(crate) fn is_usual(&self) -> bool {
+        self.prefix.is_empty()
+    }
+
     /// A subject as it is on the wire.
     pub(crate) fn subject(&self, usual: &str) -> String {
         let Self { token, prefix } = self;

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use ostler_bus::Config;
 use ostler_service::clock;
 
 use crate::args::{Means, Service};
@@ -43,11 +44,11 @@ pub struct Child {
 
 impl Child {
     /// Starts one without waiting.
-    pub fn start(role: Role, nats: &str, home: &Path) -> anyhow::Result<Self> {
+    pub fn start(role: Role, nats: &Config, home: &Path) -> anyhow::Result<Self> {
         let log = std::fs::File::create(home.join(format!("{}.log", role.name)))?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["serve", role.service.as_str(), "--name", &role.name, "--nats", nats]);
-        command.arg("--home").arg(home);
+        command.args(["serve", role.service.as_str(), "--name", &role.name]);
+        command.args(["--nats", &nats.url, "--root", &nats.root]).arg("--home").arg(home);
         if let Some(batch) = role.batch {
             command.args(["--batch", &batch.to_string()]);
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::future::try_join_all;
 use indicatif::ProgressBar;
-use ostler_bus::{Bus, Pings, WatchEvent};
+use ostler_bus::{Bus, Pings, Watch, WatchEvent};
 use ostler_core::id::NodeName;
 use ostler_core::node::{Liveness, Node};
 use ostler_core::resources::{Bytes, Resources};
@@ -26,27 +26,27 @@ const PREFIX: &str = "load-";
 /// Some executors of this process.
 pub struct Executors {
     program: Program,
+    shared: Vec<Buses>,
 }
 
 impl Executors {
-    /// Starts so many simulated ones, beginning with number `first`, without waiting.
-    pub async fn simulate(
-        bus: &ostler_bus::Config,
-        first: u32,
-        count: u32,
-        connections: u32,
-    ) -> anyhow::Result<Self> {
+    /// None yet, but the connections that they will share.
+    pub async fn connect(bus: &ostler_bus::Config, connections: u32) -> anyhow::Result<Self> {
         let program = Program::new();
-        let connections = connections.min(count).max(1);
         let shared = try_join_all((0..connections).map(|_| connect(bus, &program))).await?;
-        for (number, buses) in (first..first + count).zip(shared.iter().cycle()) {
+        Ok(Self { program, shared })
+    }
+
+    /// Starts so many simulated ones, beginning with number `first`, without waiting.
+    pub fn start(&self, first: u32, count: u32) -> anyhow::Result<()> {
+        for (number, buses) in (first..first + count).zip(self.shared.iter().cycle()) {
             let config = simulated(number)?;
-            let tasks = Tasks::under(program.tasks.stop_token().child_token());
+            let tasks = Tasks::under(self.program.tasks.stop_token().child_token());
             let own = Program { tasks, ..Program::new() };
             let run = ostler_executor::run_with(config, buses.clone(), own);
-            program.tasks.spawn("executor", run);
+            self.program.tasks.spawn("executor", run);
         }
-        Ok(Self { program })
+        Ok(())
     }
 
     /// Stops all of them.
@@ -55,30 +55,48 @@ impl Executors {
     }
 }
 
-/// Waits until the registry calls so many of our nodes online.
-pub async fn online(bus: &Bus, nodes: u32) -> anyhow::Result<()> {
-    let bar = ProgressBar::new(nodes.into()).with_message("nodes online");
-    let mut watch = bus.watch(&Bucket::Nodes).await?;
-    let mut online = BTreeSet::new();
-    let all = async {
-        while online.len() < usize::try_from(nodes).unwrap_or(usize::MAX) {
-            match watch.next().await {
+/// Which of our nodes the registry has called online.
+pub struct Online {
+    watch: Watch,
+    nodes: BTreeSet<String>,
+    bar: ProgressBar,
+}
+
+impl Online {
+    /// Begins to count, before any node is there.
+    pub async fn begin(bus: &Bus, nodes: u32) -> anyhow::Result<Self> {
+        let bar = ProgressBar::new(nodes.into()).with_message("nodes online");
+        Ok(Self { watch: bus.watch(&Bucket::Nodes).await?, nodes: BTreeSet::new(), bar })
+    }
+
+    /// Waits until there are so many.
+    pub async fn until(&mut self, nodes: u32) -> anyhow::Result<()> {
+        let done = tokio::time::timeout(ONLINE_WITHIN, self.count(nodes)).await;
+        done.with_context(|| format!("only {} of {nodes} nodes joined", self.nodes.len()))?
+    }
+
+    async fn count(&mut self, nodes: u32) -> anyhow::Result<()> {
+        while self.nodes.len() < usize::try_from(nodes)? {
+            match self.watch.next().await {
                 Some(WatchEvent::Put { key, value, .. }) if is_ours(&key) => {
                     let node: Node = WatchEvent::decode(&value)?;
                     if node.liveness == Liveness::Online {
-                        online.insert(key);
+                        self.nodes.insert(key);
                     }
                 }
                 Some(_) => {}
                 None => anyhow::bail!("the program stops"),
             }
-            bar.set_position(u64::try_from(online.len())?);
+            self.bar.set_position(u64::try_from(self.nodes.len())?);
         }
         Ok(())
-    };
-    let done = tokio::time::timeout(ONLINE_WITHIN, all).await;
-    bar.finish_and_clear();
-    done.with_context(|| format!("only {} of {nodes} nodes joined", online.len()))?
+    }
+}
+
+impl Drop for Online {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 async fn connect(bus: &ostler_bus::Config, program: &Program) -> anyhow::Result<Buses> {

@@ -18,7 +18,13 @@ impl Fleet {
         check(self.client.delete(self.workload(name)).send().await).await.map(drop)
     }
 
-    /// Reads a path, such as `/v1/instances?limit=100`.
+    /// Reads a path and how many bytes are there, which are not looked at.
+    pub async fn read(&self, path: &str) -> anyhow::Result<usize> {
+        let text = check(self.client.get(format!("{}{path}", self.api)).send().await).await?;
+        Ok(text.len())
+    }
+
+    /// Reads what is at a path, such as `/v1/instances?limit=100`.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let text = check(self.client.get(format!("{}{path}", self.api)).send().await).await?;
         Ok(serde_json::from_str(&text)?)

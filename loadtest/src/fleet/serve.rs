@@ -20,7 +20,8 @@ const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCA
 pub async fn serve(args: Serve) -> anyhow::Result<()> {
     telemetry::start(&telemetry::Config::default());
     let program = Program::new();
-    let config = ostler_bus::Config { url: args.nats.clone(), ..ostler_bus::Config::default() };
+    let (url, root) = (args.nats.clone(), args.root.clone());
+    let config = ostler_bus::Config { url, root, ..ostler_bus::Config::default() };
     if args.service == Service::Executors {
         return executors(&args, &config, &program).await;
     }
@@ -40,7 +41,10 @@ async fn executors(
 ) -> anyhow::Result<()> {
     match args.means {
         Means::Sim => {
-            let some = Executors::simulate(config, args.first, args.count, CONNECTIONS).await?;
+            let some = Executors::connect(config, CONNECTIONS.min(args.count).max(1)).await?;
+            some.start(args.first, args.count)?;
+            // Each has a program of its own; whether they are online the registry says.
+            program.health.set("executors", Ok(()));
             stop_with_stdin(program);
             tell_when_ready(program, args, LOOPBACK).await?;
             program.tasks.stopped().await;

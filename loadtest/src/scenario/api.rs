@@ -8,6 +8,7 @@ use futures::future::try_join_all;
 use indicatif::ProgressBar;
 use ostler_service::clock;
 
+use crate::args::Servers;
 use crate::fleet::{Fleet, Setup};
 use crate::report::{Report, Values, count};
 use crate::scenario::latency::ms;
@@ -29,6 +30,9 @@ pub struct Args {
     /// For how many seconds each kind of request is measured.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub seconds: u64,
+    /// Which NATS.
+    #[command(flatten)]
+    pub servers: Servers,
 }
 
 /// Measures what was asked for.
@@ -37,13 +41,8 @@ pub async fn measure(args: &Args) -> anyhow::Result<Report> {
     report.setup("nodes", args.nodes);
     report.setup("instances", args.instances);
     report.setup("readers", args.readers);
-    let fleet = Fleet::start(&Setup { nodes: args.nodes, ..Setup::default() }).await?;
-    let measured = run(args, &fleet, &mut report).await;
-    if measured.is_ok() {
-        fleet.describe(&mut report).await?;
-    }
-    fleet.stop().await;
-    measured?;
+    let setup = Setup { nodes: args.nodes, servers: args.servers.clone(), ..Setup::default() };
+    Fleet::with(&setup, &mut report, async |fleet, report| run(args, fleet, report).await).await?;
     Ok(report)
 }
 
@@ -83,7 +82,7 @@ async fn ask(args: &Args, fleet: &Fleet, path: &str) -> anyhow::Result<Values> {
         let mut times = Vec::new();
         while clock::since(began) < time {
             let asked = clock::instant();
-            fleet.get(path).await?;
+            fleet.read(path).await?;
             times.push(ms(clock::since(asked)));
         }
         anyhow::Ok(times)

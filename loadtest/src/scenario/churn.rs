@@ -11,6 +11,7 @@ use ostler_schemas::bucket::Bucket;
 use ostler_service::clock;
 use serde_json::{Value, json};
 
+use crate::args::Servers;
 use crate::fleet::{Fleet, Setup};
 use crate::machine;
 use crate::report::{Report, count};
@@ -37,6 +38,9 @@ pub struct Args {
     /// For how many seconds.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(70..=86_400))]
     pub seconds: u64,
+    /// Which NATS.
+    #[command(flatten)]
+    pub servers: Servers,
 }
 
 /// Measures what was asked for.
@@ -46,13 +50,8 @@ pub async fn measure(args: &Args) -> anyhow::Result<Report> {
     report.setup("instances", args.instances);
     report.setup("replaced", format!("{} every {} s", args.instances / WORKLOADS, args.every));
     report.setup("seconds", args.seconds);
-    let fleet = Fleet::start(&Setup { nodes: args.nodes, ..Setup::default() }).await?;
-    let measured = run(args, &fleet, &mut report).await;
-    if measured.is_ok() {
-        fleet.describe(&mut report).await?;
-    }
-    fleet.stop().await;
-    measured?;
+    let setup = Setup { nodes: args.nodes, servers: args.servers.clone(), ..Setup::default() };
+    Fleet::with(&setup, &mut report, async |fleet, report| run(args, fleet, report).await).await?;
     report.note("checked: exactly the wanted instances run afterwards, each slot once");
     Ok(report)
 }

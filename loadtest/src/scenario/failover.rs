@@ -12,13 +12,17 @@ use ostler_core::instance::{Observed, Report as NodeReport};
 use ostler_schemas::bucket::{Bucket, ManifestKey};
 use ostler_service::clock;
 
+use crate::args::Servers;
 use crate::fleet::{Fleet, Setup, name};
+use crate::report::growth::{Row, sizes};
 use crate::report::{Report, Values};
 use crate::scenario::latency::ms;
 use crate::scenario::place::sim;
 use crate::scenario::slots::Slots;
 use crate::scenario::tally::{Goal, Tally};
 
+/// What is shown at each size.
+const GROWING: [&str; 5] = ["replaced", "p50", "p99", "max", "peak memory"];
 /// How long anything may take.
 const WITHIN: Duration = Duration::from_secs(120);
 
@@ -40,12 +44,31 @@ pub struct Args {
     /// Also kill the leading one of two `registry` or `scheduler` replicas, in the first round.
     #[arg(long, value_parser = ["registry", "scheduler"])]
     pub with: Option<String>,
+    /// Measure at this size only, not also at a tenth and a hundredth of the nodes.
+    #[arg(long)]
+    pub alone: bool,
+    /// Which NATS.
+    #[command(flatten)]
+    pub servers: Servers,
 }
 
-/// Measures what was asked for.
+/// Measures what was asked for, at all sizes.
 pub async fn measure(args: &Args) -> anyhow::Result<Report> {
     let dying = args.killed * args.rounds;
     ensure!(dying * 3 < args.nodes, "more than a third would die: that is a mass loss, not this");
+    let (mut rows, mut last) = (Vec::new(), Report::new("failover"));
+    for nodes in sizes(args.nodes, 10, args.alone) {
+        // Of a small fleet few may die: more would be taken for a mass loss.
+        let killed = args.killed.min(nodes / 10).max(1);
+        let rounds = args.rounds.min(nodes.div_ceil(3 * killed) - 1).max(1);
+        last = one(&Args { nodes, killed, rounds, ..args.clone() }).await?;
+        rows.push(Row::of(nodes, &last, &GROWING));
+    }
+    Ok(Report { growth: rows, ..last })
+}
+
+async fn one(args: &Args) -> anyhow::Result<Report> {
+    let dying = args.killed * args.rounds;
     let mut report = Report::new("failover");
     report.setup("nodes", args.nodes);
     report.setup("instances", args.nodes * args.each);
@@ -56,15 +79,10 @@ pub async fn measure(args: &Args) -> anyhow::Result<Report> {
         nodes: args.nodes - dying,
         groups: (0..args.rounds).map(|_| args.killed).collect(),
         replicas_of_services: if args.with.is_some() { 2 } else { 1 },
+        servers: args.servers.clone(),
         ..Setup::default()
     };
-    let mut fleet = Fleet::start(&setup).await?;
-    let measured = run(args, &mut fleet, &mut report).await;
-    if measured.is_ok() {
-        fleet.describe(&mut report).await?;
-    }
-    fleet.stop().await;
-    measured?;
+    Fleet::with(&setup, &mut report, async |fleet, report| run(args, fleet, report).await).await?;
     report.note("from a dead node's last beat that was heard here to each replacement's report");
     report
         .note("dead nodes are processes of their own, ended by SIGKILL; others share one process");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use crate::args::Service;
+use crate::args::Servers;
 use crate::fleet::{Fleet, Setup};
 use crate::report::Report;
 use crate::scenario::window::{Window, rest};
@@ -21,6 +21,9 @@ pub struct Args {
     /// How long it is measured, in seconds.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(10..=3_600))]
     pub seconds: u64,
+    /// Which NATS.
+    #[command(flatten)]
+    pub servers: Servers,
 }
 
 /// Measures what was asked for.
@@ -28,13 +31,20 @@ pub async fn measure(args: &Args) -> anyhow::Result<Report> {
     let mut report = Report::new("footprint");
     report.setup("nodes", args.nodes);
     report.setup("measured for", format!("{} s, after {} s", args.seconds, args.settle));
-    let setup = Setup { real: args.nodes, metrics: Some(Service::Metrics), ..Setup::default() };
-    let fleet = Fleet::start(&setup).await?;
-    rest("seconds to settle", Duration::from_secs(args.settle)).await;
-    let window = Window::open(&fleet);
-    rest("seconds of nothing", Duration::from_secs(args.seconds)).await;
-    window.close(&fleet, &mut report);
-    fleet.stop().await;
+    let setup = Setup {
+        real: args.nodes,
+        metrics: true,
+        servers: args.servers.clone(),
+        ..Setup::default()
+    };
+    let measure = async |fleet: &mut Fleet, report: &mut Report| {
+        rest("seconds to settle", Duration::from_secs(args.settle)).await;
+        let window = Window::open(fleet);
+        rest("seconds of nothing", Duration::from_secs(args.seconds)).await;
+        window.close(fleet, report);
+        Ok(())
+    };
+    Fleet::with(&setup, &mut report, measure).await?;
     report.note("each process runs the code of one service from the load test's binary");
     Ok(report)
 }

@@ -10,7 +10,7 @@ use ostler_core::node::{Liveness, Node};
 use ostler_schemas::bucket::Bucket;
 use ostler_service::clock;
 
-use crate::args::Service;
+use crate::args::Servers;
 use crate::fleet::{Fleet, Setup};
 use crate::report::Report;
 use crate::scenario::window::Window;
@@ -24,6 +24,9 @@ pub struct Args {
     /// For how many seconds.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(10..=86_400))]
     pub seconds: u64,
+    /// Which NATS.
+    #[command(flatten)]
+    pub servers: Servers,
 }
 
 /// Measures what was asked for.
@@ -31,14 +34,13 @@ pub async fn measure(args: &Args) -> anyhow::Result<Report> {
     let mut report = Report::new("heartbeats");
     report.setup("nodes", args.nodes);
     report.setup("seconds", args.seconds);
-    let metrics = Some(Service::Metrics);
-    let fleet = Fleet::start(&Setup { nodes: args.nodes, metrics, ..Setup::default() }).await?;
-    let measured = run(args, &fleet, &mut report).await;
-    if measured.is_ok() {
-        fleet.describe(&mut report).await?;
-    }
-    fleet.stop().await;
-    measured?;
+    let setup = Setup {
+        nodes: args.nodes,
+        metrics: true,
+        servers: args.servers.clone(),
+        ..Setup::default()
+    };
+    Fleet::with(&setup, &mut report, async |fleet, report| run(args, fleet, report).await).await?;
     report.note("all simulated hosts share the process `executors and client`");
     Ok(report)
 }

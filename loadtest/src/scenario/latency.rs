@@ -7,12 +7,15 @@ use indicatif::ProgressBar;
 use ostler_service::clock;
 use serde_json::json;
 
+use crate::args::Servers;
 use crate::fleet::{Fleet, Setup};
 use crate::report::{Report, Values};
 use crate::scenario::tally::{Goal, Tally};
 
 /// How long one start or one end may take.
 const WITHIN: Duration = Duration::from_secs(30);
+/// Between two rounds.
+const IDLE: Duration = Duration::from_millis(300);
 
 /// What is measured.
 #[derive(Debug, Clone, ClapArgs)]
@@ -23,9 +26,9 @@ pub struct Args {
     /// How many nodes there are; each is an executor of its own process.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
     pub nodes: u32,
-    /// Servers of the private NATS cluster: 1 or 3.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3))]
-    pub replicas: u32,
+    /// Which NATS.
+    #[command(flatten)]
+    pub servers: Servers,
 }
 
 /// Measures what was asked for.
@@ -33,14 +36,8 @@ pub async fn measure(args: &Args) -> anyhow::Result<Report> {
     let mut report = Report::new("latency");
     report.setup("nodes", args.nodes);
     report.setup("rounds", args.rounds);
-    let setup = Setup { real: args.nodes, replicas: args.replicas, ..Setup::default() };
-    let fleet = Fleet::start(&setup).await?;
-    let measured = run(args, &fleet, &mut report).await;
-    if measured.is_ok() {
-        fleet.describe(&mut report).await?;
-    }
-    fleet.stop().await;
-    measured?;
+    let setup = Setup { real: args.nodes, servers: args.servers.clone(), ..Setup::default() };
+    Fleet::with(&setup, &mut report, async |fleet, report| run(args, fleet, report).await).await?;
     report.note(
         "each instance is a real process (`sleep`); the next is asked for when the last has ended",
     );
@@ -70,6 +67,8 @@ async fn run(args: &Args, fleet: &Fleet, report: &mut Report) -> anyhow::Result<
         tally.until(Goal { running: 0, began, within: WITHIN }, &hidden).await?;
         ended.push(ms(clock::since(began)));
         bar.inc(1);
+        // The fleet is idle again, and its executors may report at once.
+        tokio::time::sleep(IDLE).await;
     }
     bar.finish_and_clear();
     let running = Values::of(running);

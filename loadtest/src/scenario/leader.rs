@@ -7,6 +7,7 @@ use clap::Args as ClapArgs;
 use indicatif::ProgressBar;
 use ostler_service::clock;
 
+use crate::args::Servers;
 use crate::fleet::{Fleet, Setup};
 use crate::report::{Report, Values};
 use crate::scenario::latency::ms;
@@ -35,6 +36,9 @@ pub struct Args {
     /// Give up after so many seconds.
     #[arg(long, default_value_t = 300)]
     pub within: u64,
+    /// Which NATS.
+    #[command(flatten)]
+    pub servers: Servers,
 }
 
 /// Measures what was asked for.
@@ -48,15 +52,10 @@ pub async fn measure(args: &Args) -> anyhow::Result<Report> {
         nodes: args.nodes,
         replicas_of_services: 2,
         batch: Some(args.batch),
+        servers: args.servers.clone(),
         ..Setup::default()
     };
-    let mut fleet = Fleet::start(&setup).await?;
-    let measured = run(args, &mut fleet, &mut report).await;
-    if measured.is_ok() {
-        fleet.describe(&mut report).await?;
-    }
-    fleet.stop().await;
-    measured?;
+    Fleet::with(&setup, &mut report, async |fleet, report| run(args, fleet, report).await).await?;
     report.note("checked: exactly the wanted instances run afterwards, each slot once, none twice");
     Ok(report)
 }

@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 use ostler_service::clock;
 use serde_json::json;
 
+use crate::args::Servers;
 use crate::fleet::{Fleet, Setup};
 use crate::machine;
 use crate::report::Report;
@@ -30,6 +31,9 @@ pub struct Args {
     /// How long the executor's memory and processor time are watched each time, in seconds.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub seconds: u64,
+    /// Which NATS.
+    #[command(flatten)]
+    pub servers: Servers,
 }
 
 /// Measures what was asked for.
@@ -38,13 +42,10 @@ pub async fn measure(args: &Args) -> anyhow::Result<Report> {
     report.setup("instances", args.instances);
     report.setup("executor watched for", format!("{} s each time", args.seconds));
     let bare = bare_loop(args.instances)?;
-    let fleet = Fleet::start(&Setup { real: 1, ..Setup::default() }).await?;
-    let measured = run(args, &fleet, bare, &mut report).await;
-    if measured.is_ok() {
-        fleet.describe(&mut report).await?;
-    }
-    fleet.stop().await;
-    measured?;
+    let setup = Setup { real: 1, servers: args.servers.clone(), ..Setup::default() };
+    let measure =
+        async |fleet: &mut Fleet, report: &mut Report| run(args, fleet, bare, report).await;
+    Fleet::with(&setup, &mut report, measure).await?;
     report
         .note("each instance is a real process (`sleep`) with its own session, groups and output");
     report.note("the bare loop forks and executes the same program, one after the other, no more");
@@ -55,13 +56,13 @@ async fn run(args: &Args, fleet: &Fleet, bare: f64, report: &mut Report) -> anyh
     let seconds = Duration::from_secs(args.seconds);
     let mut tally = Tally::begin(&fleet.bus).await?;
     footprint(fleet, 0, seconds, report).await?;
-    start(fleet, &mut tally, FEW).await?;
+    start(fleet, &mut tally, "few", FEW).await?;
     footprint(fleet, FEW, seconds, report).await?;
-    end(fleet, &mut tally).await?;
-    let took = start(fleet, &mut tally, args.instances).await?;
+    end(fleet, &mut tally, "few").await?;
+    let took = start(fleet, &mut tally, "many", args.instances).await?;
     let rate = f64::from(args.instances) / took.as_secs_f64();
     footprint(fleet, args.instances, seconds, report).await?;
-    let ended = end(fleet, &mut tally).await?;
+    let ended = end(fleet, &mut tally, "many").await?;
     report.figure("instances per second", rate, "/s");
     report.figure("request to all running", took.as_secs_f64() * 1000.0, "ms");
     report.figure("request to none left", ended.as_secs_f64() * 1000.0, "ms");
@@ -70,23 +71,28 @@ async fn run(args: &Args, fleet: &Fleet, bare: f64, report: &mut Report) -> anyh
     Ok(())
 }
 
-async fn start(fleet: &Fleet, tally: &mut Tally, count: u32) -> anyhow::Result<Duration> {
+async fn start(
+    fleet: &Fleet,
+    tally: &mut Tally,
+    name: &str,
+    count: u32,
+) -> anyhow::Result<Duration> {
     let workload = json!({
         "driver": "process", "count": count,
         "process": { "command": ["sleep", "86400"] },
         "resources": { "cpu": 1, "memory": "8MiB" },
     });
     let began = clock::instant();
-    fleet.put("many", &workload).await?;
+    fleet.put(name, &workload).await?;
     let bar = ProgressBar::new(count.into()).with_message("running");
     tally.until(Goal { running: count, began, within: WITHIN }, &bar).await?;
     bar.finish_and_clear();
     Ok(clock::since(began))
 }
 
-async fn end(fleet: &Fleet, tally: &mut Tally) -> anyhow::Result<Duration> {
+async fn end(fleet: &Fleet, tally: &mut Tally, name: &str) -> anyhow::Result<Duration> {
     let began = clock::instant();
-    fleet.remove("many").await?;
+    fleet.remove(name).await?;
     let hidden = ProgressBar::hidden();
     tally.until(Goal { running: 0, began, within: WITHIN }, &hidden).await?;
     Ok(clock::since(began))

@@ -41,6 +41,14 @@ pub struct Reached {
 }
 
 impl Reached {
+    /// When each instance of those that came was heard, in milliseconds.
+    pub fn times(&self) -> Values {
+        let each = |(at, by): &(Duration, u32)| {
+            std::iter::repeat_n(at.as_secs_f64() * 1000.0, usize::try_from(*by).unwrap_or(0))
+        };
+        Values::of(self.steps.iter().flat_map(each))
+    }
+
     /// When this share of the way was made.
     pub fn share(&self, share: f64) -> Duration {
         let all: f64 = self.steps.iter().map(|(_, by)| f64::from(*by)).sum();

@@ -86,6 +86,21 @@ async fn a_cluster_keeps_three_replicas_of_all_but_heartbeats() {
 }
 
 #[tokio::test]
+async fn only_what_is_under_a_root_of_its_own_is_ever_deleted() {
+    let (_servers, url) = Servers::one().await;
+    let usual = provisioned(&url).await;
+    let own = join_with(&Config { root: "bench".to_owned(), ..config(&url) }, "test").await;
+    own.provision(&pools()).await.expect("another root");
+    let refused = usual.dismantle(&[PoolName::default()]).await.expect_err("a fleet stays");
+    assert!(refused.to_string().contains("never deleted"), "{refused}");
+    own.dismantle(&pools()).await.expect("it goes");
+    own.dismantle(&pools()).await.expect("it is gone already");
+    assert!(matches!(own.check(&pools()).await,
+        Err(ProvisionError::Drift(drifts)) if drifts.len() == all()));
+    usual.check(&[PoolName::default()]).await.expect("the other fleet is as it was");
+}
+
+#[tokio::test]
 async fn two_fleets_share_a_server() {
     let (_servers, url) = Servers::one().await;
     let ours = provisioned(&url).await;

@@ -87,6 +87,12 @@ impl NatsCluster {
         self.members.len()
     }
 
+    /// The process ids of those that run.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        self.members.iter().filter_map(|member| Some(member.child.as_ref()?.id())).collect()
+    }
+
     /// Kills one with SIGKILL. Its store stays.
     pub fn kill(&mut self, number: usize) {
         self.members[number].kill();
