@@ -28,16 +28,22 @@ pub fn aside(path: &Path, number: u32) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// What nobody writes to any more is looked at every so many looks.
+const SWEEP: u64 = 12;
+
 /// Whoever looks after output.
 #[derive(Debug, Default)]
 pub struct Keeper {
     notes: Notes,
+    looks: u64,
 }
 
 impl Keeper {
     /// Notes what was written, rotates what has grown or is old, and removes what is too old;
     /// `rules` are those of what runs.
     pub fn look(&mut self, logs: &Path, rules: &HashMap<InstanceId, Logs>) {
+        let sweep = self.looks.is_multiple_of(SWEEP);
+        self.looks += 1;
         for dir in fs::read_dir(logs).into_iter().flatten().flatten().map(|entry| entry.path()) {
             let name = dir.file_name().and_then(|name| name.to_str());
             let Some(id) = name.and_then(|name| name.parse::<InstanceId>().ok()) else { continue };
@@ -45,14 +51,21 @@ impl Keeper {
                 Some(rules) => (rules.clone(), true),
                 None => (Logs::default(), false),
             };
+            if !runs && !sweep {
+                continue;
+            }
             for stream in STREAMS {
                 if let Err(error) = self.one(&current(&dir, stream), &here, clock::wall_ms()) {
                     warn!(instance.id = %id, %error, "cannot rotate output of instance {id}: {error}");
                 }
             }
-            forget_old(&dir, &here, runs);
+            if sweep {
+                forget_old(&dir, &here, runs);
+            }
         }
-        self.notes.keep(Path::exists);
+        if sweep {
+            self.notes.keep(Path::exists);
+        }
     }
 
     fn one(&mut self, path: &Path, rules: &Logs, now: u64) -> io::Result<()> {
