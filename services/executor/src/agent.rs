@@ -46,8 +46,10 @@ pub enum Message {
     Unchanged,
     /// Specifications that were missing.
     Specs(HashMap<SpecHash, Arc<Spec>>),
-    /// The node's pledge stands: what is fenced may start.
+    /// The node's pledge stands: what is fenced may start, if this period of it is cleared.
     Pledged,
+    /// This is what was read from the manifest's leader in this period of the pledge; it was told.
+    Cleared(u64, Applied),
     /// The bus is there: what was to be told can be.
     Linked(Bus),
     /// Nobody can be asked what became of instances that died while we were away.
@@ -208,6 +210,13 @@ impl Agent {
                 self.settle(work);
             }
             Message::Alone => self.settle(work),
+            Message::Cleared(period, read) => {
+                // What is older than what was applied before came from no leader.
+                if self.roster.applied() == read {
+                    self.fence.clear(period);
+                }
+                self.with_roster(|roster, at| roster.pledged(at, &mut work.roster));
+            }
             Message::Pledged => {
                 self.with_roster(|roster, at| roster.pledged(at, &mut work.roster));
             }

@@ -4,6 +4,11 @@
 //! since the sending of the last renewal that was acknowledged; the scheduler places a replacement
 //! when the pledge is gone from the server, which is a second later. An instance belongs to one
 //! unbroken period of the pledge: once that is over it never starts again, since it may run elsewhere.
+//!
+//! A period that has just begun is not enough: while there was no pledge the scheduler may have given
+//! its place to another. So each life of the executor reads its manifest from the stream's leader
+//! under the pledge, and starts nothing before that was applied: either the order not to run it was
+//! committed by then, or the scheduler, who looks for the pledge only after that, finds it there.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -42,6 +47,8 @@ pub struct Fence {
     file: Option<File>,
     sent: AtomicU64,
     known: Mutex<Pledged>,
+    /// In which period the manifest was read from its leader and applied; 0: in none.
+    cleared: AtomicU64,
     wanted: watch::Sender<bool>,
 }
 
@@ -96,6 +103,7 @@ impl Fence {
         Self {
             sent: AtomicU64::new(sent.min(boot_time())),
             known: Mutex::new(Pledged { period, revision }),
+            cleared: AtomicU64::new(0),
             wanted: watch::Sender::new(false),
             path,
             file,
@@ -118,12 +126,25 @@ impl Fence {
     pub fn leave(&self, period: Option<u64>) -> Leave {
         let now = self.known().period;
         let until = self.sent.load(Ordering::Acquire) + nanos(HOLDS - MARGIN);
-        let stands = now > 0 && boot_time() < until;
+        let cleared = now > 0 && self.cleared.load(Ordering::Acquire) == now;
+        let stands = cleared && boot_time() < until;
         match period {
             Some(period) if period < now => Leave::Never,
             Some(_) | None if stands => Leave::Granted(now),
             Some(_) | None => Leave::Later,
         }
+    }
+
+    /// The period in which the manifest has to be read from its leader before anything is started.
+    #[must_use]
+    pub fn uncleared(&self) -> Option<u64> {
+        let now = self.known().period;
+        (now > 0 && self.cleared.load(Ordering::Acquire) != now).then_some(now)
+    }
+
+    /// What the manifest's leader said after this period had begun is applied.
+    pub fn clear(&self, period: u64) {
+        self.cleared.store(period, Ordering::Release);
     }
 
     fn known(&self) -> Pledged {
@@ -144,12 +165,13 @@ impl Fence {
     }
 }
 
-/// Renews the pledge for as long as it is wanted; tells the loop whenever it stands again.
+/// Renews the pledge for as long as it is wanted; tells the loop whenever it stands, and `look`s
+/// for the manifest as long as this period needs it.
 pub async fn keep(
     fence: Arc<Fence>,
     bus: Bus,
     node: NodeName,
-    agent: mpsc::Sender<Message>,
+    (agent, look): (mpsc::Sender<Message>, impl Fn()),
     stop: CancellationToken,
 ) {
     let mut pledge = Pledge::new(&bus, &node, KEPT, fence.known());
@@ -165,7 +187,10 @@ pub async fn keep(
             let before = stands;
             stands = renew(&fence, &mut pledge).await;
             if stands && !before {
-                info!("the pledge of node {node} stands, fenced instances may start");
+                info!("the pledge of node {node} stands");
+            }
+            if stands && fence.uncleared().is_some() {
+                look();
             }
             if stands && agent.send(Message::Pledged).await.is_err() {
                 return;
@@ -221,14 +246,36 @@ mod tests {
         let fence = Fence::new(Some(dir.path()));
         assert_eq!(fence.leave(None), Leave::Later);
         fence.renewed(boot_time(), Pledged { period: 4, revision: 9 }).expect("written");
+        fence.clear(4);
         assert_eq!(fence.leave(None), Leave::Granted(4));
         assert_eq!(fence.leave(Some(4)), Leave::Granted(4));
         assert_eq!(fence.leave(Some(3)), Leave::Never);
         // The next life goes on where this one left off.
         let next = Fence::new(Some(dir.path()));
+        next.clear(4);
         assert_eq!((next.leave(Some(4)), next.known().revision), (Leave::Granted(4), 9));
         let late = boot_time().saturating_sub(nanos(HOLDS));
         next.renewed(late, Pledged { period: 4, revision: 10 }).expect("written");
         assert_eq!((next.leave(Some(4)), next.leave(Some(3))), (Leave::Later, Leave::Never));
+    }
+    #[test]
+    fn nothing_starts_in_a_period_before_the_manifest_was_read_from_its_leader_in_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let fence = Fence::new(Some(dir.path()));
+        assert_eq!(fence.uncleared(), None, "there is no pledge");
+        fence.renewed(boot_time(), Pledged { period: 1, revision: 1 }).expect("written");
+        assert_eq!((fence.uncleared(), fence.leave(None)), (Some(1), Leave::Later));
+        fence.clear(1);
+        assert_eq!((fence.uncleared(), fence.leave(None)), (None, Leave::Granted(1)));
+        // It lapsed and was taken anew: in between another may have got the place.
+        fence.renewed(boot_time(), Pledged { period: 2, revision: 5 }).expect("written");
+        assert_eq!((fence.uncleared(), fence.leave(None)), (Some(2), Leave::Later));
+        fence.clear(1);
+        assert_eq!(fence.leave(None), Leave::Later, "what was read before says nothing");
+        fence.clear(2);
+        assert_eq!(fence.leave(None), Leave::Granted(2));
+        // The last life may have died before it applied what it read.
+        let next = Fence::new(Some(dir.path()));
+        assert_eq!((next.uncleared(), next.leave(Some(2))), (Some(2), Leave::Later));
     }
 }

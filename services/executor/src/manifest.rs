@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::agent::Message;
+use crate::fence::Fence;
 use crate::journal::Applied;
 use crate::shared::Shared;
 
@@ -26,6 +27,7 @@ pub struct Reader {
     key: ManifestKey,
     agent: mpsc::Sender<Message>,
     shared: Arc<Shared>,
+    fence: Arc<Fence>,
     specs: HashMap<SpecHash, Arc<Spec>>,
     missing: Vec<SpecHash>,
     last: Applied,
@@ -41,7 +43,7 @@ impl Reader {
         pool: watch::Receiver<PoolName>,
         node: NodeName,
         agent: mpsc::Sender<Message>,
-        shared: Arc<Shared>,
+        (shared, fence): (Arc<Shared>, Arc<Fence>),
     ) -> Self {
         let key = ManifestKey { pool: pool.borrow().clone(), node };
         Self {
@@ -49,6 +51,7 @@ impl Reader {
             key,
             agent,
             shared,
+            fence,
             specs: HashMap::new(),
             missing: Vec::new(),
             last: Applied::default(),
@@ -96,7 +99,13 @@ impl Reader {
         if !self.bus.state().borrow().up {
             return Again::Later;
         }
-        let entry = match self.bus.get_direct(&self.key).await {
+        // The pledge stands already: what its leader says from now on is what counts.
+        let period = self.fence.uncleared();
+        let read = match period {
+            Some(_) => self.bus.get(&self.key).await,
+            None => self.bus.get_direct(&self.key).await,
+        };
+        let entry = match read {
             Ok(Some(entry)) => entry,
             Ok(None) => return self.later(Revision(0)),
             Err(error @ ReadError::Value { .. }) => {
@@ -121,6 +130,9 @@ impl Reader {
             drop(self.agent.send(Message::Unchanged).await);
         } else {
             self.fetch_missing().await;
+        }
+        if let Some(period) = period.filter(|_| this == self.last) {
+            drop(self.agent.send(Message::Cleared(period, this)).await);
         }
         self.later(entry.revision)
     }

@@ -238,13 +238,14 @@ async fn be_a_node(
         agent.clone(),
     );
     let beater = Beater::new(buses.beats.clone(), Arc::clone(site), Arc::clone(shared), bidder);
-    let reader =
-        Reader::new(buses.main.clone(), pool.subscribe(), node, agent.clone(), Arc::clone(shared));
+    let known = (Arc::clone(shared), Arc::clone(&house.fence));
+    let reader = Reader::new(buses.main.clone(), pool.subscribe(), node, agent.clone(), known);
+    let reads = Arc::clone(shared);
     let pledge = fence::keep(
         Arc::clone(&house.fence),
         buses.main.clone(),
         site.node.clone(),
-        agent.clone(),
+        (agent.clone(), move || reads.sync.notify_one()),
         stop.clone(),
     );
     for (name, task) in [
