@@ -233,6 +233,21 @@ impl fmt::Display for OutcomesKey {
     }
 }
 
+/// The brake in a pool's placements, after a mass loss.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrakeKey(pub PoolName);
+impl Key for BrakeKey {
+    type Value = BrakeRecord;
+    fn bucket(&self) -> Bucket {
+        Bucket::Placements(self.0.clone())
+    }
+}
+impl fmt::Display for BrakeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("_brake")
+    }
+}
+
 /// The progress of a workload in a pool's placements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgressKey {
@@ -262,6 +277,8 @@ pub enum PlacementKey {
     Term,
     /// The outcomes of commands.
     Outcomes,
+    /// The brake after a mass loss.
+    Brake,
     /// The progress of a workload.
     Progress(WorkloadKey),
 }
@@ -273,6 +290,7 @@ impl PlacementKey {
         match key {
             "_term" => Some(Self::Term),
             "_commands" => Some(Self::Outcomes),
+            "_brake" => Some(Self::Brake),
             _ => match key.strip_prefix("_workload.") {
                 Some(rest) => {
                     rest.contains('.').then(|| rest.parse().ok().map(Self::Progress)).flatten()
@@ -333,6 +351,13 @@ pub struct TermRecord {
     pub since: ostler_core::time::Timestamp,
 }
 
+/// Until when a pool moves nothing because of loss.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrakeRecord {
+    /// In pool time; what lies in the past brakes nothing.
+    pub until: ostler_core::time::Timestamp,
+}
+
 /// Who holds a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseRecord {
@@ -349,6 +374,6 @@ pub struct Outcomes(pub Vec<Outcome>);
 
 wire_json! {
     Head, VersionRecord, Spec, Node, Command, TermRecord, LeaseRecord, Artifact, Blob, QuotaRecord,
-    SettingsRecord,
+    SettingsRecord, BrakeRecord,
 }
 wire_json! { packed Outcomes, Progress }

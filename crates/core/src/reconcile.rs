@@ -18,6 +18,7 @@ mod commands;
 mod count;
 mod cron;
 mod decision;
+mod double;
 mod drain;
 mod ending;
 mod event;

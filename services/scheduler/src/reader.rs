@@ -6,7 +6,7 @@ use ostler_core::id::{NodeName, PoolName};
 use ostler_core::instance::{Manifest, Report};
 use ostler_core::reconcile::{Event, Intake, Progress, Source};
 use ostler_core::tuning::{Level, Tuning};
-use ostler_schemas::bucket::{Outcomes, PlacementKey, SettingsKey, SettingsRecord};
+use ostler_schemas::bucket::{BrakeRecord, Outcomes, PlacementKey, SettingsKey, SettingsRecord};
 use ostler_schemas::wire::WireError;
 use thiserror::Error;
 
@@ -106,6 +106,10 @@ impl Reader {
             Some(PlacementKey::Outcomes) => {
                 let Outcomes(outcomes) = WatchEvent::decode(value)?;
                 Ok(Some(Event::Outcomes(outcomes)))
+            }
+            Some(PlacementKey::Brake) => {
+                let BrakeRecord { until } = WatchEvent::decode(value)?;
+                Ok(Some(Event::Brake(until)))
             }
             Some(PlacementKey::Term) | None => Ok(None),
         }

@@ -10,7 +10,9 @@ use ostler_bus::{Batch, Bus, CommitError, ReadError};
 use ostler_core::id::{NodeName, PoolName, Revision};
 use ostler_core::reconcile::{Aftermath, Item, Progress, Row};
 use ostler_schemas::bucket::TermRecord;
-use ostler_schemas::bucket::{Bucket, ManifestKey, Outcomes, OutcomesKey, ProgressKey, TermKey};
+use ostler_schemas::bucket::{
+    BrakeKey, BrakeRecord, Bucket, ManifestKey, Outcomes, OutcomesKey, ProgressKey, TermKey,
+};
 use ostler_service::Backoff;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -173,6 +175,7 @@ impl Writer {
                 }
             }
             Item::Outcomes(outcomes) => batch.put(&OutcomesKey(pool), &Outcomes(outcomes.clone())),
+            Item::Brake(until) => batch.put(&BrakeKey(pool), &BrakeRecord { until: *until }),
         }
     }
 

@@ -182,6 +182,8 @@ pub struct Plan {
     pub progress: BTreeSet<WorkloadKey>,
     /// Whether `_commands` changed.
     pub outcomes: bool,
+    /// Whether `_brake` changed.
+    pub brake: bool,
     /// What was decided, in order.
     pub decisions: Vec<Decision>,
     /// Workloads that are to be set back to an older version, by the registry.

@@ -5,6 +5,7 @@ use crate::head::Head;
 use crate::id::{Epoch, NodeName, Revision, Term, WorkloadKey};
 use crate::instance::{Manifest, Report};
 use crate::node::{Bid, Heartbeat, Node};
+use crate::time::Timestamp;
 use crate::tuning::{Level, Tuning};
 
 use super::Progress;
@@ -34,6 +35,9 @@ pub enum Event {
     Progress(WorkloadKey, Box<Progress>),
     /// The outcomes as they stand on the bus, at takeover.
     Outcomes(Vec<Outcome>),
+    /// Until when the leader before moved nothing because of a mass loss, as it stands on the bus, at
+    /// takeover.
+    Brake(Timestamp),
     /// What operators changed of the settings, at one level; all that is said there.
     Tuning(Level, Box<Tuning>),
     /// The lease under which a node runs fenced instances is gone: of those that were told to stop

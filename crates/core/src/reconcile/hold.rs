@@ -8,6 +8,7 @@ use crate::head::Head;
 use crate::id::{NodeName, Slot};
 use crate::instance::Desired;
 use crate::placement::grant;
+use crate::ports::PortTable;
 use crate::resources::Resources;
 use crate::time::{Span, Timestamp};
 use crate::workload::{Kind, Mode, PortSpec, Scope};
@@ -37,6 +38,13 @@ pub(super) struct Held {
     taken: Vec<u16>,
     /// When it is given up, once nobody has to leave any more.
     until: Option<Timestamp>,
+}
+
+impl Held {
+    /// Its ports are not free yet.
+    fn lacks_ports(&self) -> bool {
+        self.taken.is_empty() && !self.ports.is_empty()
+    }
 }
 
 /// What came of a kept place.
@@ -78,13 +86,24 @@ impl Engine {
 
     /// Takes the ports as soon as all of them are free.
     fn keep_ports(&mut self, held: &mut Held) {
-        if !held.taken.is_empty() || held.ports.is_empty() {
+        if !held.lacks_ports() {
             return;
         }
         let mut table = self.nodes[at(held.node)].ports.clone();
         if let Some(firsts) = grant(&mut table, &held.ports) {
             self.nodes[at(held.node)].ports = table;
             held.taken = firsts;
+        }
+    }
+
+    /// Takes, in a table of this node's ports as they will be, what kept places still lack.
+    pub(super) fn give_holders(&self, node: u32, table: &mut PortTable) {
+        let held = self.nodes[at(node)].held.iter().map(|key| &self.holds[key]);
+        for held in held.filter(|held| held.lacks_ports()) {
+            let mut given = table.clone();
+            if grant(&mut given, &held.ports).is_some() {
+                *table = given;
+            }
         }
     }
 
@@ -101,13 +120,13 @@ impl Engine {
 
     /// Keeps a place no longer; nobody is told.
     fn lift(&mut self, key: HoldKey) -> Option<Held> {
-        let held = self.holds.remove(&key)?;
+        let mut held = self.holds.remove(&key)?;
         let state = &mut self.nodes[at(held.node)];
         state.held.remove(&key);
         state.seat.requested = state.seat.requested.minus(held.ask);
         state.seat.pending = state.seat.pending.minus(held.ask);
         state.seat.instances -= 1;
-        held.taken.iter().for_each(|first| state.ports.free(*first));
+        std::mem::take(&mut held.taken).into_iter().for_each(|first| state.ports.free(first));
         self.fields.changed(held.node);
         self.fields.forget();
         for tag in &held.tags {
@@ -176,6 +195,8 @@ impl Engine {
         let same = held.ask == pass.head.spec.ask() && held.ports == pass.head.spec.ports;
         if same && turn.left > 0 && self.fits_there(pass, node, turn.now) {
             self.place_one(pass, want, (node, held.score, None), turn);
+            // As long as the place was kept nobody could be ended for it, however important.
+            self.relieved.insert(node);
             return Claim::Taken;
         }
         let until = held.until.unwrap_or(turn.now.plus(LAG));

@@ -70,6 +70,20 @@ impl Engine {
         turn.brake = self.brake_until.is_some();
     }
 
+    /// Until when nothing is moved because of loss.
+    #[must_use]
+    pub fn brake_until(&self) -> Option<Timestamp> {
+        self.brake_until
+    }
+
+    /// The leader before had the brake on. Who comes back in between shows in no record, so that it
+    /// cannot be measured anew.
+    pub(super) fn hold_the_brake(&mut self, until: Timestamp, now: Timestamp) {
+        if until > now {
+            self.brake_until = self.brake_until.max(Some(until));
+        }
+    }
+
     fn mark_silent(&mut self) {
         let silent: Vec<u32> = (0..index(self.nodes.len()))
             .filter(|node| self.nodes[at(*node)].liveness() == Liveness::Offline)
@@ -100,6 +114,7 @@ impl Engine {
         let news = self.brake_until.is_none();
         if until > turn.now && self.brake_until.is_none_or(|old| old < until) {
             self.brake_until = Some(until);
+            turn.plan.brake = true;
             if news {
                 let (lost, of) = (index(lost), index(of));
                 turn.plan.decisions.push(Decision::MassLoss { lost, of, until });

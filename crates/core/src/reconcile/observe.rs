@@ -63,6 +63,7 @@ impl Engine {
                 self.fleet_changed |= self.conditional.contains(&work);
                 self.dirty.insert(work);
             }
+            Event::Brake(until) => self.hold_the_brake(until, now),
             Event::Outcomes(outcomes) => {
                 let by_id = outcomes.into_iter().map(|outcome| (outcome.id.clone(), outcome));
                 self.orders.outcomes.extend(by_id);

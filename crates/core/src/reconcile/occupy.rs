@@ -79,6 +79,7 @@ impl Engine {
             self.reopen(node);
         }
         self.mark_last_to_go(node);
+        self.wake_alone(work);
     }
 
     /// Notes what is seen of an instance, and keeps the counts that follow from it.
@@ -136,6 +137,9 @@ impl Engine {
                 self.reopen(node);
             }
             (true, true) | (false, false) => {}
+        }
+        if before == Desired::Run {
+            self.wake_alone(work);
         }
     }
 

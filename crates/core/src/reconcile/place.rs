@@ -175,7 +175,11 @@ impl Engine {
     fn miss(&mut self, pass: &mut Pass, want: Want, misses: &mut Misses, turn: &mut Turn) {
         match want.replaces {
             None => misses.slots.push(want.slot),
-            Some(old) if want.why == Why::Updated && self.fits_instead(pass, old) => {
+            Some(old)
+                if want.why == Why::Updated
+                    && !self.slot_is_left(pass.work, want.slot)
+                    && self.fits_instead(pass, old) =>
+            {
                 let (workload, slot) = (self.works[at(pass.work)].key.clone(), Slot(want.slot));
                 let note = Note::StopsFirst { slot };
                 self.decide(turn, Decision::Noted { workload, note });
@@ -184,6 +188,15 @@ impl Engine {
             }
             Some(_) => misses.stuck.push(want.slot),
         }
+    }
+
+    /// Something in this slot is ending: there may be room once it has.
+    fn slot_is_left(&self, work: u32, slot: u32) -> bool {
+        let mut there = self.works[at(work)].slots.range((slot, 0)..=(slot, u32::MAX));
+        there.any(|(_, index)| {
+            let instance = &self.instances[at(*index)];
+            instance.desired == Desired::Stop && self.nodes[at(instance.node)].reachable()
+        })
     }
 
     /// Whether the workload's text would fit where this instance is, were it gone.

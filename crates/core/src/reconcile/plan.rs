@@ -156,6 +156,7 @@ impl Engine {
         self.take_stock(&mut pass, turn);
         self.wait_for_others(&mut pass);
         self.adopt(&pass, turn);
+        self.force_away(&mut pass, turn);
         // A run goes on with the text that it began with, and others are waited for first.
         let rolls = pass.head.spec.kind != Kind::Cron && !pass.waits;
         if rolls {
@@ -199,6 +200,7 @@ impl Engine {
             self.timers.insert((new, pass.work));
         }
         self.works[at(pass.work)].looked = true;
+        self.look_for_canaries(pass);
         let state = &mut self.works[at(pass.work)];
         if !state.slots.is_empty() {
             return;

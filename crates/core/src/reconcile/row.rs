@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use crate::command::Outcome;
 use crate::id::{NodeName, WorkloadKey};
 use crate::instance::Manifest;
+use crate::time::Timestamp;
 
 use super::{Decision, Engine, Plan, Progress, Revert};
 
@@ -23,6 +24,8 @@ pub enum Item {
     Progress(WorkloadKey, Option<Box<Progress>>),
     /// What became of commands.
     Outcomes(Vec<Outcome>),
+    /// Until when nothing is moved because of loss.
+    Brake(Timestamp),
 }
 
 /// What follows once everything was written.
@@ -57,7 +60,8 @@ impl Row {
         let (urgent, others): (Vec<_>, Vec<_>) =
             plan.manifests.iter().partition(|node| first.contains(*node));
         let outcomes = plan.outcomes.then(|| Item::Outcomes(engine.outcomes()));
-        let items = plan.progress.iter().map(progress);
+        let brake = engine.brake_until().filter(|_| plan.brake).map(Item::Brake);
+        let items = brake.into_iter().chain(plan.progress.iter().map(progress));
         let items = items.chain(outcomes).chain(urgent.into_iter().map(manifest));
         let items = items.chain(others.into_iter().map(manifest)).collect();
         // That a deleted workload has ended the registry sees by itself: nothing of it is left.

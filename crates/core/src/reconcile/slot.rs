@@ -106,6 +106,13 @@ impl Unit {
         }
     }
 
+    /// One less is up here than should be, or may be: nothing more is taken away for an update.
+    pub fn busy(&self) -> bool {
+        // An old one that is not ready is replaced before others; not where it has to leave.
+        let waits_to_leave = self.leaving.is_some() && !self.ready && !self.silent;
+        self.in_flight() || (waits_to_leave && self.sole().is_some())
+    }
+
     /// It is as it should be.
     pub fn settled(&self) -> bool {
         match self.hold {
@@ -137,11 +144,11 @@ impl Unit {
 
 /// What is in one slot, sorted out by what is ordered.
 #[derive(Debug, Default)]
-struct Sorted {
-    running: Vec<u32>,
+pub(super) struct Sorted {
+    pub running: Vec<u32>,
     kept: Vec<u32>,
     /// Something has not ended, or may be alive where nobody can ask.
-    held: bool,
+    pub held: bool,
     /// Something was told to stop and may be alive.
     stopping: bool,
 }
@@ -224,7 +231,7 @@ impl Engine {
     }
 
     /// Why it has to go from where it is, if it has.
-    fn leaving(&self, head: &Head, index: u32) -> Option<Why> {
+    pub(super) fn leaving(&self, head: &Head, index: u32) -> Option<Why> {
         let instance = &self.instances[at(index)];
         let node = &self.nodes[at(instance.node)];
         if instance.moving.is_some() {
@@ -294,13 +301,16 @@ impl Engine {
             instance.ready && engine.nodes[at(instance.node)].reachable()
         };
         // Of a fenced one that has been replaced nothing was left alive when that was allowed, and
-        // to start it again while its replacement ends would make two.
+        // to start it again while its replacement ends, or may be alive elsewhere, would make two.
         let fenced = pass.head.spec.reschedule.on_node_loss == OnNodeLoss::Fence;
         let taken = fenced && (sorted.stopping || !sorted.running.is_empty());
+        let newest = sorted.kept.iter().copied().max_by_key(|index| self.instances[at(*index)].id);
         let mut replaced = taken || sorted.running.iter().any(|holder| here(self, *holder));
         for index in back {
-            if replaced {
+            let older = fenced && newest != Some(index);
+            if replaced || older {
                 self.order_stop(index, Why::Replaced, turn);
+                sorted.held |= older;
                 continue;
             }
             replaced = true;
@@ -330,48 +340,5 @@ impl Engine {
                 self.remove(index, turn);
             }
         }
-    }
-
-    /// More than one is ordered to run: the replaced one goes once its replacement is available.
-    fn settle_doubles(&mut self, pass: &mut Pass, sorted: &mut Sorted, turn: &mut Turn) {
-        if sorted.running.len() < 2 {
-            return;
-        }
-        let (stay, go) = self.choose(pass, &sorted.running, turn);
-        for index in go {
-            let why = if !self.current(&pass.head, index) {
-                Why::Updated
-            } else {
-                self.leaving(&pass.head, index).unwrap_or(Why::Surplus)
-            };
-            self.order_stop(index, why, turn);
-            sorted.held = true;
-        }
-        sorted.running = stay;
-    }
-
-    /// Which stay and which go. Those that stay are the outgoing one and its replacement, in this
-    /// order, or one alone.
-    fn choose(&self, pass: &mut Pass, running: &[u32], turn: &Turn) -> (Vec<u32>, Vec<u32>) {
-        let good = |index: &u32| {
-            self.current(&pass.head, *index) && self.leaving(&pass.head, *index).is_none()
-        };
-        let (good, old): (Vec<u32>, Vec<u32>) = running.iter().copied().partition(good);
-        let up = |index: &u32| self.nodes[at(self.instances[at(*index)].node)].reachable();
-        let ready = |index: &u32| self.instances[at(*index)].ready && up(index);
-        let available = good.iter().copied().find(|i| self.available(pass, *i, turn.now) && up(i));
-        let best_old = old.iter().copied().find(ready).or(old.first().copied());
-        // A move asks for a ready replacement; a new version has to stay ready for a while.
-        let moves = best_old.is_some_and(|old| self.current(&pass.head, old));
-        let available = available.or(good.iter().copied().find(ready).filter(|_| moves));
-        let stay = match (available, good.first().copied(), best_old) {
-            (Some(one), _, _) => vec![one],
-            (None, Some(new), Some(old)) => vec![old, new],
-            (None, Some(new), None) => vec![good.iter().copied().find(ready).unwrap_or(new)],
-            (None, None, Some(old)) => vec![old],
-            (None, None, None) => Vec::new(),
-        };
-        let go = running.iter().copied().filter(|index| !stay.contains(index)).collect();
-        (stay, go)
     }
 }

@@ -31,6 +31,16 @@ impl Engine {
         if going_last || state.slots.iter().any(old) { canary } else { 0 }
     }
 
+    /// What came back, or ended, in this very turn may ask for canaries or leave them none to stand
+    /// beside.
+    pub(super) fn look_for_canaries(&mut self, pass: &Pass) {
+        let spec = &pass.head.spec;
+        let counted = spec.kind == Kind::Service && !pass.units.is_empty();
+        if counted && index(pass.units.len()) != spec.count.saturating_add(self.canaries(pass)) {
+            self.dirty.insert(pass.work);
+        }
+    }
+
     /// Canaries run beside the old version until somebody promotes them.
     fn awaits_promotion(&self, pass: &Pass) -> bool {
         self.works[at(pass.work)].progress.awaits_promotion(&pass.head)
@@ -71,7 +81,7 @@ impl Engine {
     }
 
     fn replace_old(&mut self, pass: &mut Pass, turn: &mut Turn) {
-        let in_flight = pass.units.iter().filter(|unit| unit.in_flight()).count();
+        let in_flight = pass.units.iter().filter(|unit| unit.busy()).count();
         let candidates: Vec<usize> = by_need(&pass.units, |unit| {
             !unit.current && !unit.silent && unit.leaving.is_none() && unit.sole().is_some()
         });
@@ -106,7 +116,7 @@ impl Engine {
             let holder = unit.sole().filter(|_| unit.current && !unit.silent);
             holder.is_some_and(|holder| engine.instances[at(holder)].restarted < generation)
         };
-        let busy = pass.units.iter().filter(|unit| unit.in_flight() && !due(self, unit)).count();
+        let busy = pass.units.iter().filter(|unit| unit.busy() && !due(self, unit)).count();
         let parallel = at(pass.head.spec.update.max_parallel);
         let allowed = if parallel == 0 { usize::MAX } else { parallel.saturating_sub(busy) };
         let candidates = by_need(&pass.units, |unit| due(self, unit));
@@ -177,6 +187,8 @@ impl Engine {
         let workload = state.key.clone();
         turn.plan.progress.insert(workload.clone());
         turn.plan.decisions.push(Decision::UpdateFailed { workload, version, reason });
+        // Canaries that were to go last may have nothing left to stand beside.
+        self.dirty.insert(work);
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::head::Head;
 use crate::id::WorkloadKey;
+use crate::instance::Desired;
 use crate::placement::{Reason, Request, room};
 use crate::time::Timestamp;
 use crate::workload::{Mode, Scope, Workload};
@@ -318,6 +319,18 @@ impl Engine {
         };
         let closed = self.closed_to(request, node, now);
         passing.iter().any(|reason| named.contains(reason) && !closed.has(*reason))
+    }
+
+    /// One that has to be near its own may go anywhere once none of it runs any more.
+    pub(super) fn wake_alone(&mut self, work: u32) {
+        if !self.blocked.contains(&work) || !self.wishes(work).contains(&self.works[at(work)].key) {
+            return;
+        }
+        let runs = |(_, index): &(u32, u32)| self.instances[at(*index)].desired == Desired::Run;
+        if !self.works[at(work)].slots.iter().any(runs) {
+            self.works[at(work)].woken = true;
+            self.dirty.insert(work);
+        }
     }
 
     /// Blocked workloads that want to be near this one are looked at again.

@@ -172,8 +172,12 @@ impl World {
         let pools: Vec<PoolName> = self.engines.keys().cloned().collect();
         for pool in pools {
             let outcomes = self.engines.get(&pool).map(Engine::outcomes).unwrap_or_default();
+            let brake = self.engines.get(&pool).and_then(Engine::brake_until);
             let mut engine = Engine::new(pool.clone(), self.settings.clone(), self.seed);
             engine.observe(Event::Outcomes(outcomes), self.now);
+            if let Some(until) = brake {
+                engine.observe(Event::Brake(until), self.now);
+            }
             for executor in self.executors.values().filter(|e| e.node.pool == pool) {
                 let manifest = Box::new(executor.wanted.clone());
                 engine.observe(Event::Manifest(executor.node.name.clone(), manifest), self.now);

@@ -205,12 +205,13 @@ impl Life {
 
     fn settled(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let Phase::Unsettled(exit) = self.phase else { return };
-        if self.order.desired != Desired::Run || self.halting {
-            return;
-        }
-        match exit {
-            Some(exit) => self.ended_by_itself(exit, now, effects),
-            None => self.begin(now, effects),
+        match (self.order.desired, exit) {
+            // It was told to stop while it was being started, and that start came to nothing.
+            (Desired::Stop, _) => self.finish(End::Stopped, now, effects),
+            (Desired::Run, _) if self.halting => {}
+            (Desired::Run, Some(exit)) => self.ended_by_itself(exit, now, effects),
+            (Desired::Run, None) => self.begin(now, effects),
+            (Desired::Keep | Desired::Hibernate, _) => {}
         }
     }
 

@@ -44,6 +44,7 @@ pub struct Fleet {
     pub executors: BTreeMap<NodeName, Executor>,
     pub heads: BTreeMap<WorkloadKey, Head>,
     pub records: BTreeMap<WorkloadKey, Progress>,
+    pub brake: Option<Timestamp>,
     pub revision: Revision,
     pub plans: Vec<Plan>,
     /// What was decided since last asked.
@@ -64,6 +65,7 @@ impl Fleet {
             executors: BTreeMap::new(),
             heads: BTreeMap::new(),
             records: BTreeMap::new(),
+            brake: None,
             revision: Revision(1),
             plans: Vec::new(),
             decided: Vec::new(),
@@ -219,6 +221,9 @@ impl Fleet {
                 None => self.records.remove(key),
             };
         }
+        if plan.brake {
+            self.brake = self.engine.brake_until();
+        }
         self.decided.extend(plan.decisions.iter().cloned());
         self.plans.push(plan);
     }
@@ -293,6 +298,7 @@ impl Fleet {
         let seed = u32::try_from(self.revision.0).expect("few") << 16;
         fleet.engine = Engine::new(PoolName::default(), self.engine.settings().clone(), seed);
         let mut events = vec![Event::Outcomes(self.engine.outcomes())];
+        events.extend(self.brake.map(Event::Brake));
         for (name, executor) in &self.executors {
             events.push(Event::Node(Box::new(executor.node.clone())));
             events.push(Event::Manifest(name.clone(), Box::new(executor.manifest.clone())));

@@ -9,5 +9,6 @@ mod liveness;
 mod placement;
 mod pressure;
 mod reconcile;
+mod roster;
 mod sim;
 mod spec;

@@ -9,6 +9,7 @@ use ostler_core::instance::{Manifest, Report, Spec};
 use ostler_core::node::Node;
 use ostler_core::reconcile::{Progress, Source};
 use ostler_core::time::{Span, Timestamp};
+use ostler_core::tuning::Tuning;
 use std::sync::Arc;
 
 /// A bucket; placements have one for each pool.
@@ -18,6 +19,7 @@ pub enum Bucket {
     Heads,
     Commands,
     Reports,
+    Settings,
     Placements(PoolName),
 }
 
@@ -28,6 +30,7 @@ impl Bucket {
             Source::Workloads => Self::Heads,
             Source::Commands => Self::Commands,
             Source::Reports => Self::Reports,
+            Source::Settings => Self::Settings,
             Source::Placements => Self::Placements(pool.clone()),
         }
     }
@@ -43,6 +46,9 @@ pub enum Val {
     Manifest(Box<Manifest>),
     Progress(Box<Progress>),
     Outcomes(Vec<Outcome>),
+    Brake(Timestamp),
+    /// Of one pool, or of all.
+    Tuning(Option<PoolName>, Box<Tuning>),
     Term(Term, usize),
 }
 

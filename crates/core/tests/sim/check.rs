@@ -6,12 +6,16 @@ use ostler_core::id::{Generation, InstanceId, NodeName, PoolName, Slot, Version,
 use ostler_core::instance::{Desired, Manifest, Report};
 use ostler_core::resources::Resources;
 use ostler_core::supervise::Order;
+use ostler_core::time::Timestamp;
 use ostler_core::workload::{OnNodeLoss, Workload};
 
 use crate::bus::{Answer, Ask, Bucket, Told, Val};
 use crate::world::{Ev, Who, World, say};
 
+mod failure;
 mod plan;
+mod pressure;
+mod stop;
 
 /// What manifests have ever said of an instance.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub struct Ledger {
     pub ordered: BTreeMap<InstanceId, Ordered>,
     /// Nodes that were removed from the fleet: what ran there is nobody's business any more.
     pub removed: BTreeSet<NodeName>,
+    /// Where a leader last saw one fail or be declined, of which version.
+    pub failed: BTreeMap<(PoolName, WorkloadKey, NodeName), (Version, Timestamp)>,
     /// Ends that were reported, with the generation that ended.
     ended: BTreeMap<InstanceId, Generation>,
 }
@@ -138,7 +144,14 @@ impl World {
                         );
                     }
                 }
-                Some(Val::Node(_) | Val::Head(_) | Val::Command(_) | Val::Report(_)) => {}
+                Some(
+                    Val::Node(_)
+                    | Val::Head(_)
+                    | Val::Command(_)
+                    | Val::Report(_)
+                    | Val::Brake(_)
+                    | Val::Tuning(..),
+                ) => {}
             }
         }
         self.written(&Bucket::Placements(pool.clone()));
@@ -288,6 +301,7 @@ fn show(manifest: &Manifest) -> String {
             if generation.0 > 1 {
                 text += &format!(" g{generation}");
             }
+            entry.ports.iter().for_each(|port| text += &format!(":{}", port.first));
             text += if entry.reason.is_empty() { "; " } else { "! " };
         }
     }

@@ -13,6 +13,8 @@ use crate::registry::{Registry, drain, removing};
 use crate::scheduler::Replica;
 use crate::world::{Cut, Ev, Who, World, say};
 
+mod pressure;
+
 impl World {
     /// Pools, nodes and services, all well.
     pub fn people(&mut self) {
@@ -27,6 +29,7 @@ impl World {
             let pool = if n >= 3 && self.fate.percent(40) { pools.last() } else { pools.first() };
             let skew = Span::from_millis(self.fate.between(0, 7_200_000));
             let mut host = Host::new(name, pool.expect("there is one").clone(), skew);
+            host.cpu = 100 * self.fate.between(4, 10);
             host.labels.insert("rack".to_owned(), format!("r{}", n % 3));
             self.hosts.push(host);
         }
@@ -49,10 +52,11 @@ impl World {
         }
         self.acts += 1;
         match self.fate.index(100) {
-            0..=24 => self.submit(),
-            25..=34 => self.change_workload(),
-            35..=49 => self.change_node(),
-            50..=59 => self.order_instance(),
+            0..=23 => self.submit(),
+            24..=32 => self.change_workload(),
+            33..=46 => self.change_node(),
+            47..=54 => self.order_instance(),
+            55..=59 => self.tune(),
             60..=79 => self.host_fault(),
             80..=92 => self.service_fault(),
             93..=96 => self.behave(),
@@ -109,7 +113,7 @@ impl World {
         let (count, version) = (fate.between(0, 5), fate.between(1, 3));
         let (parallel, cpu) = (fate.between(0, 2), 100 * fate.between(1, 2));
         let ready = if fate.percent(50) { r#","ready_after":"1s""# } else { "" };
-        let priority = fate.between(40, 60);
+        let priority = 10 * fate.between(2, 7);
         format!(
             r#"{{"name":"w{n}","driver":"sim","kind":"{kind}","count":{count},"pool":"{pool}",
             "priority":{priority},"resources":{{"cpu":{cpu}}},
@@ -139,8 +143,10 @@ impl World {
             }
             2 | 3 => self.write_head(Head { deleted: true, updated_at, ..head }),
             4 => {
-                let stopped = !head.stopped;
-                self.write_head(Head { stopped, updated_at, ..head });
+                let head = Head { stopped: !head.stopped, updated_at, ..head };
+                if self.within_quota(&head) {
+                    self.write_head(head);
+                }
             }
             5 | 6 => {
                 let restart_generation = head.restart_generation.next();

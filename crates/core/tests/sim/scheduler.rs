@@ -152,13 +152,14 @@ impl World {
             return;
         }
         let now = self.now;
+        let pool = self.schedulers[r].pool.clone();
         match &mut self.schedulers[r].mode {
             Mode::Standby => {}
             Mode::Taking { .. } => self.taking(r),
             Mode::Leading(_) if matches!(bucket, Bucket::Placements(_)) => {}
             Mode::Leading(reign) => {
                 for one in told {
-                    if let Some(event) = understood(&mut reign.intake, bucket, &one) {
+                    if let Some(event) = understood(&pool, &mut reign.intake, bucket, &one) {
                         reign.engine.observe(event, now);
                         reign.dirty = true;
                     }

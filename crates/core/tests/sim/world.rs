@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ostler_core::id::{Epoch, InstanceId, NodeName, PoolName, Revision, Term, WorkloadKey};
 use ostler_core::instance::Exit;
 use ostler_core::liveness;
+use ostler_core::quota::Quota;
 use ostler_core::reconcile::Settings;
 use ostler_core::supervise;
 use ostler_core::time::{Span, Timestamp};
@@ -154,6 +155,8 @@ pub struct World {
     pub hosts: Vec<Host>,
     pub bodies: BTreeMap<Who, Body>,
     pub settings: Settings,
+    /// What the one namespace may ask for.
+    pub quota: Quota,
     /// Nothing is lost, killed or held up any more.
     pub calm: bool,
     pub ledger: Ledger,
@@ -202,6 +205,7 @@ impl World {
             hosts: Vec::new(),
             bodies: BTreeMap::new(),
             settings,
+            quota: Quota::default(),
             calm: false,
             ledger: Ledger::default(),
             commands: 0,

@@ -85,7 +85,8 @@ pub(super) fn read(
 
 fn placement(pool: &PoolName, key: &str, bytes: Option<&[u8]>) -> Result<Option<Fact>, WireError> {
     Ok(match PlacementKey::read(key) {
-        None => None,
+        // Between one leader of the pool and the next.
+        None | Some(PlacementKey::Brake) => None,
         Some(PlacementKey::Manifest(node)) => {
             let manifest = value(bytes)?.map_or_else(Manifest::default, |manifest| *manifest);
             Some(Fact::Manifest(pool.clone(), node, manifest))

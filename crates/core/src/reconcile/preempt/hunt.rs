@@ -270,6 +270,7 @@ impl<'a> Scene<'a> {
                 instance.ports.iter().for_each(|grant| table.free(grant.first));
             }
         }
+        self.engine.give_holders(self.node, &mut table);
         table
     }
 

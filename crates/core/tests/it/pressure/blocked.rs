@@ -311,6 +311,18 @@ fn of_many_that_wait_for_the_same_as_many_are_placed_as_fit_the_important_first(
 }
 
 #[test]
+fn what_has_to_be_near_its_own_goes_anywhere_once_its_own_are_gone() {
+    let mut fleet = Fleet::new("n1 cpu 2000\nn2 cpu 1500");
+    fleet.executor("n1").declines.insert("web".to_owned());
+    fleet.put(
+        r#""name":"web","count":3,"resources":{"cpu":1000},"placement":{"affinity":{"workload":"web"}}"#,
+    );
+    // Two are declined on n1 and wait; the third could not be there and is not bound to it now.
+    fleet.settle();
+    assert_eq!(fleet.counts(), "n1 0, n2 1", "{}", fleet.decisions());
+}
+
+#[test]
 fn equal_reasons_are_noted_once_for_all_slots() {
     let mut fleet = Fleet::new("n1 cpu 1000\nn2 cpu 1000");
     fleet.put(r#""name":"web","count":9,"resources":{"cpu":500,"memory":"1MiB"}"#);
@@ -330,4 +342,39 @@ fn a_system_workloads_nodes_that_say_the_same_are_noted_once() {
         fleet.engine.progress(&"default/agent".parse().expect("a key")).expect("known").unplaced;
     let counts: Vec<u32> = unplaced.iter().map(|one| one.count()).collect();
     assert_eq!((counts.iter().sum::<u32>(), unplaced.len()), (3, 2));
+}
+
+/// How many bytes of memory this process holds.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("it is told");
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("it is there");
+    let kib = line.split_whitespace().nth(1).expect("a number");
+    kib.parse::<u64>().expect("a number") * 1024
+}
+
+#[test]
+fn a_million_slots_that_have_no_place_neither_spin_nor_take_a_hundred_bytes_each() {
+    for (workloads, count) in [(1u32, 1_000_000u32), (10_000, 100)] {
+        let mut fleet = Fleet::new("n1\nn2\nn3");
+        for number in 0..workloads {
+            let text = format!(r#""name":"w{number}","count":{count},"resources":{{"cpu":90000}}"#);
+            fleet.put(&text);
+        }
+        let before = resident();
+        while fleet.engine.plan(fleet.now).more {}
+        let each = resident().saturating_sub(before) / u64::from(workloads * count);
+        println!("{workloads} x {count}: {each} bytes each");
+        assert!(each <= 100, "{workloads} x {count}: {each} bytes each");
+        for round in 0..100 {
+            let name = format!("n{}", round % 3 + 1);
+            fleet.edit(&name, |node| node.facts.version = round.to_string());
+            assert_eq!(fleet.engine.plan(fleet.now), ostler_core::reconcile::Plan::default());
+            assert_eq!(fleet.engine.wake_at(), None, "nobody looks again by time alone");
+        }
+        let unplaced = |name: &str| {
+            let key = format!("default/{name}").parse().expect("a key");
+            fleet.engine.status(&key).expect("known").unplaced
+        };
+        assert_eq!(unplaced("w0"), count);
+    }
 }

@@ -308,3 +308,43 @@ fn making_a_workload_less_important_helps_who_waits_for_its_place() {
     run(&mut fleet, &[("low", 10, 1000, 1)]);
     assert_eq!(fleet.show(), "high/0@1 n1 run running ready\n");
 }
+
+#[test]
+fn a_place_that_was_kept_for_what_has_become_unimportant_goes_to_who_waits() {
+    let mut fleet = pool("n1 cpu 1000");
+    run(&mut fleet, &[("low", 10, 1000, 1)]);
+    fleet.executor("n1").slow_to_stop = true;
+    run(&mut fleet, &[("mid", 90, 1000, 1)]);
+    run(&mut fleet, &[("mid", 20, 1000, 1), ("high", 60, 1000, 1)]);
+    fleet.executor("n1").slow_to_stop = false;
+    fleet.act();
+    fleet.settle();
+    assert_eq!(fleet.show(), "high/0@1 n1 run running ready\n");
+}
+
+#[test]
+fn what_waits_for_a_kept_place_keeps_its_ports_while_it_waits() {
+    // Two that need the same port have one node each; both wait there for who is slow to stop.
+    let mut fleet = pool("n1 cpu 1000\nn2 cpu 1000");
+    put(&mut fleet, ("old", 10, 500, 2), r#","ports":[{"name":"a","static":80}]"#);
+    put(&mut fleet, ("other", 10, 500, 2), "");
+    fleet.settle();
+    fleet.executor("n1").slow_to_stop = true;
+    fleet.executor("n2").slow_to_stop = true;
+    put(&mut fleet, ("high", 90, 100, 3), r#","ports":[{"name":"a","static":80}]"#);
+    fleet.settle();
+    // Whatever happens there, each looks again.
+    for name in ["n1", "n2"] {
+        fleet.end(name, "old", ostler_core::instance::Observed::Stopped);
+        fleet.edit(name, |node| node.facts.version.push('x'));
+        fleet.advance(1);
+    }
+    fleet.advance(400);
+    for (name, executor) in &fleet.executors {
+        let entries = executor.manifest.groups.iter().flat_map(|group| &group.entries);
+        let ports: Vec<u16> = entries.flat_map(|one| &one.ports).map(|port| port.first).collect();
+        assert_eq!(ports, [80], "{name}: {}", fleet.show());
+    }
+    let evictions = fleet.decisions().lines().filter(|line| line.starts_with("evict")).count();
+    assert_eq!(evictions, 2, "nobody ends for the third, which no node could take");
+}

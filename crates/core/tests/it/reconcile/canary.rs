@@ -92,3 +92,39 @@ fn whoever_goes_back_to_the_old_text_is_rid_of_the_canaries() {
     .assert_eq(&fleet.decisions());
     assert_eq!(fleet.counts(), "n1 1, n2 1, n3 0");
 }
+
+#[test]
+fn a_canary_stands_beside_an_old_one_that_comes_back() {
+    let mut fleet = Fleet::new("n1\nn2\nn3");
+    let text = WEB.replace("\"count\":2", "\"count\":1");
+    fleet.put(&text);
+    fleet.advance(10);
+    let home = fleet.engine.instances().next().expect("it is there").node.clone();
+    // Nobody else takes it, so it is waited for.
+    for other in ["n1", "n2", "n3"].into_iter().filter(|one| *one != home.as_str()) {
+        fleet.admin(other, ostler_core::node::Admin::Cordoned);
+    }
+    fleet.lose(home.as_str());
+    fleet.settle();
+    fleet.put(&format!(r#"{text},"resources":{{"cpu":200}}"#));
+    fleet.settle();
+    fleet.find(home.as_str());
+    fleet.settle();
+    assert!(fleet.show().contains("web/1@2"), "{}", fleet.show());
+}
+
+#[test]
+fn a_canary_ends_with_an_update_that_fails_when_nothing_old_is_left() {
+    let text = WEB.replace("\"canary\":1", "\"canary\":1,\"max_parallel\":0");
+    let mut fleet = Fleet::new("n1\nn2\nn3");
+    fleet.put(&text);
+    fleet.advance(10);
+    fleet.put(&format!(r#"{text},"resources":{{"cpu":200}}"#));
+    fleet.advance(10);
+    fleet.executor("n2").unready.insert("web".to_owned());
+    promote(&mut fleet);
+    fleet.advance(400);
+    let decided = fleet.decisions();
+    assert!(decided.contains("update of web to 2 failed"), "{decided}");
+    assert!(!fleet.show().contains("web/2"), "{}", fleet.show());
+}

@@ -151,3 +151,45 @@ fn system_work_goes_last() {
     .assert_eq(&fleet.decisions());
     assert_eq!(fleet.outcome(&id).verdict, Verdict::Done);
 }
+
+#[test]
+fn of_two_that_have_to_go_the_one_that_has_time_is_kept() {
+    let mut fleet = Fleet::new("n1 max 1\nn2 max 1");
+    fleet.put(r#""name":"web","update":{"min_ready":"5s"}"#);
+    fleet.advance(10);
+    let first = fleet.counts();
+    let (old, new) = if first.starts_with("n1 1") { ("n1", "n2") } else { ("n2", "n1") };
+    fleet.executor(new).unready.insert("web".to_owned());
+    drain(&mut fleet, old);
+    fleet.settle();
+    assert_eq!(fleet.counts(), "n1 1, n2 1");
+    // Its replacement has to go from where it is, too, and becomes ready just when the time of the
+    // first is over.
+    drain(&mut fleet, new);
+    fleet.executor(new).unready.clear();
+    fleet.edit(old, |node| node.drain_deadline = Some(node.liveness_since));
+    fleet.act();
+    fleet.settle();
+    let ready: Vec<String> = fleet.show().lines().map(str::to_owned).collect();
+    assert!(ready.iter().any(|line| line.contains(new) && line.contains("run")), "{ready:?}");
+}
+
+#[test]
+fn no_step_of_an_update_is_made_beside_what_a_deadline_ends() {
+    let text = r#""name":"web","count":4,"update":{"min_ready":"1s"}"#;
+    let mut fleet = Fleet::new("n1 max 1\nn2 max 1\nn3 max 1\nn4 max 1");
+    fleet.put(text);
+    fleet.advance(10);
+    drain(&mut fleet, "n1");
+    fleet.advance(10);
+    fleet.decisions();
+    fleet.edit("n1", |node| node.drain_deadline = Some(node.liveness_since));
+    fleet.put(&format!(r#"{text},"resources":{{"cpu":200}}"#));
+    fleet.settle();
+    expect![[r#"
+        stop web/0 on n1: drain
+        no place for web/0-0: {Admin: 1, MaxInstances: 3}
+        n1 is empty
+    "#]]
+    .assert_eq(&fleet.decisions());
+}

@@ -67,6 +67,27 @@ fn the_original_is_not_started_again_while_its_replacement_may_be_alive() {
 }
 
 #[test]
+fn the_original_is_not_started_again_while_its_replacement_is_lost_too() {
+    let mut fleet = web_on_n1();
+    fleet.lose("n1");
+    fleet.settle();
+    fleet.look_for_leases();
+    fleet.advance(2);
+    // The replacement runs on n2, unseen.
+    fleet.lose("n2");
+    fleet.settle();
+    fleet.decisions();
+    fleet.find("n1");
+    fleet.advance(10);
+    assert_eq!(fleet.decisions(), "stop web/0 on n1: replaced\n");
+    assert_eq!(fleet.show(), "web/0@1 n2 keep running ready\n");
+    // It is back first: it is the one that may be alive.
+    fleet.find("n2");
+    fleet.settle();
+    assert_eq!(fleet.show(), "web/0@1 n2 run running ready\n");
+}
+
+#[test]
 fn an_original_that_was_not_replaced_goes_on_when_its_node_is_back() {
     let mut fleet = web_on_n1();
     fleet.lose("n1");

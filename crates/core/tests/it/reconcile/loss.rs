@@ -4,7 +4,7 @@ use expect_test::expect;
 use ostler_core::node::Liveness;
 use ostler_core::reconcile::Event;
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Reverse};
 
 fn web_on_n1(rest: &str) -> Fleet {
     let mut fleet = Fleet::new("n1\nn2\nn3\nn4\nn5");
@@ -143,6 +143,28 @@ fn many_nodes_lost_at_once_move_nothing_for_a_minute() {
         place web/2@1 on n4 instead of n3: node_lost
     "#]]
     .assert_eq(&fleet.decisions());
+}
+
+#[test]
+fn the_brake_stays_on_when_the_leader_changes_and_some_of_the_lost_are_back() {
+    let mut fleet = Fleet::new("n1\nn2\nn3\nn4\nn5\nn6");
+    fleet.put(r#""name":"web","count":6"#);
+    fleet.advance(10);
+    ["n1", "n2", "n3"].into_iter().for_each(|node| fleet.lose(node));
+    fleet.advance(20);
+    fleet.find("n1");
+    fleet.advance(1);
+    let mut next = fleet.takeover(Reverse::No);
+    next.settle();
+    next.decisions();
+    next.advance(38);
+    assert_eq!(next.decisions(), "", "two of six are no mass, but a minute is not over");
+    next.advance(2);
+    assert!(next.decisions().contains("place web/1@1 on n1 instead of n2: node_lost"));
+    // What is over does not brake the next one.
+    let mut later = next.takeover(Reverse::Yes);
+    later.settle();
+    assert_eq!(later.engine.brake_until(), None);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! New versions and restarts.
 
 use expect_test::expect;
+use ostler_core::command::Order;
 use ostler_core::id::Version;
+use ostler_core::node::Admin;
 use ostler_core::reconcile::Revert;
 
 use crate::fleet::Fleet;
@@ -202,4 +204,43 @@ fn canaries_run_beside_the_old_version_until_promoted_and_go_last() {
         stop web/2 on n3: scaled
     "#]]
     .assert_eq(&fleet.decisions());
+}
+
+#[test]
+fn a_replacement_that_is_told_to_move_takes_the_place_before_it_goes() {
+    let text = r#""name":"web","resources":{"cpu":300},"update":{"min_ready":"5s"}"#;
+    let mut fleet = Fleet::new("n1 cpu 700");
+    fleet.put(text);
+    fleet.advance(10);
+    fleet.put(&text.replace("300", "400"));
+    fleet.advance(1);
+    assert_eq!(fleet.counts(), "n1 2");
+    let instance = fleet.engine.instances().map(|one| one.id).max().expect("two are there");
+    fleet.order(Order::MoveInstance { instance, node: None });
+    fleet.decisions();
+    fleet.settle();
+    assert_eq!(fleet.decisions(), "", "both are there until the new one has been ready for long");
+    fleet.advance(5);
+    assert_eq!(fleet.show(), "web/0@2 n1 run running ready\n");
+    fleet.join("n2");
+    fleet.settle();
+    assert_eq!(fleet.show(), "web/0@2 n2 run running ready\n");
+}
+
+#[test]
+fn an_old_one_that_is_down_where_it_has_to_leave_counts_as_one_less() {
+    let mut fleet = running(r#""name":"web","count":4,"update":{"min_ready":"5s"}"#);
+    // The one on n2 is not ready there, and n2 is being emptied; nobody else takes it yet.
+    fleet.executor("n2").unready.insert("web".to_owned());
+    fleet.act();
+    for name in ["n1", "n3"] {
+        fleet.edit(name, |node| node.facts.max_instances = 2);
+    }
+    fleet.admin("n2", Admin::Draining);
+    fleet.settle();
+    fleet.decisions();
+    fleet.put(r#""name":"web","count":4,"update":{"min_ready":"5s"},"resources":{"cpu":200}"#);
+    fleet.settle();
+    let ready = fleet.show().lines().filter(|line| line.ends_with("ready")).count();
+    assert!(ready >= 3, "{}\n{}", fleet.decisions(), fleet.show());
 }

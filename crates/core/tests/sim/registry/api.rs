@@ -1,6 +1,5 @@
 //! What people, executors and schedulers ask of the registry, as the service answers.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ostler_core::command::{Command, Order};
@@ -12,6 +11,7 @@ use ostler_core::time::Timestamp;
 use ostler_core::workload::Workload;
 
 use crate::bus::{Answer, Bucket, Val};
+use crate::host::Host;
 use crate::world::{Cut, Who, World, say};
 
 impl World {
@@ -57,7 +57,7 @@ impl World {
             liveness: Liveness::Online,
             liveness_since: self.now,
             epoch,
-            facts: facts(self.hosts[h].labels.clone()),
+            facts: facts(&self.hosts[h]),
             drain_deadline: holder.as_ref().and_then(|node| node.drain_deadline),
             key: String::new(),
             left_empty: false,
@@ -99,6 +99,10 @@ impl World {
 
     pub fn write_head(&mut self, head: Head) {
         let key = head.key().token();
+        if head.deleted {
+            // Its next life has the same numbers and none of its failures.
+            self.ledger.failed.retain(|(_, of, _), _| *of != head.key());
+        }
         self.ledger.texts.insert((head.key(), head.version), head.spec.clone());
         self.server.specs.insert(head.spec_hash, Arc::new(head.spec.spec()));
         self.server.stream(&Bucket::Heads).put(&key, Some(Val::Head(Box::new(head))));
@@ -131,8 +135,11 @@ impl World {
             op_id: String::new(),
             spec,
         };
-        self.write_head(head);
-        true
+        let within = self.within_quota(&head);
+        if within {
+            self.write_head(head);
+        }
+        within
     }
 
     /// `workload.rollback`, as the scheduler asks it.
@@ -176,7 +183,7 @@ pub fn removing(node: &mut Node) {
     node.kept = Kept { removing: true, ..node.kept.clone() };
 }
 
-pub fn facts(labels: BTreeMap<String, String>) -> Facts {
+pub fn facts(host: &Host) -> Facts {
     let memory = Bytes::from_mib(8_192);
     Facts {
         arch: "amd64".to_owned(),
@@ -185,11 +192,16 @@ pub fn facts(labels: BTreeMap<String, String>) -> Facts {
         boot_id: String::new(),
         hardware: String::new(),
         zone: String::new(),
-        capacity: Resources { cpu: 1_000, memory, disk: Bytes::from_mib(100_000), network: 1_000 },
+        capacity: Resources {
+            cpu: host.cpu,
+            memory,
+            disk: Bytes::from_mib(100_000),
+            network: 1_000,
+        },
         reserved: Resources::default(),
         max_instances: 8,
         drivers: [("sim".to_owned(), "1.0".to_owned())].into(),
-        labels,
+        labels: host.labels.clone(),
         addresses: Vec::new(),
         ports: (20_000, 20_009),
         version: String::new(),

@@ -1,9 +1,10 @@
 //! What a leader hears: beats, and everything at once when it takes over.
 
-use ostler_core::id::{Epoch, NodeName, Revision, Term, WorkloadKey};
+use ostler_core::id::{Epoch, NodeName, PoolName, Revision, Term, WorkloadKey};
 use ostler_core::node::{Heartbeat, Use};
 use ostler_core::reconcile::{Engine, Event, Intake, Source};
 use ostler_core::time::Timestamp;
+use ostler_core::tuning::Level;
 
 use super::Mode;
 use crate::bus::{Bucket, Told, Val};
@@ -28,7 +29,7 @@ impl World {
             let bucket = Bucket::of(source, &replica.pool);
             let told: Vec<&Told> = replica.ears[&bucket].cache.values().collect();
             for one in told {
-                let event = understood(&mut intake, &bucket, one);
+                let event = understood(&replica.pool, &mut intake, &bucket, one);
                 if let Some(event) = event.filter(|event| self.is_read(event)) {
                     engine.observe(event, self.now);
                 }
@@ -91,7 +92,12 @@ fn beat(node: &NodeName, epoch: Epoch, applied: u64, used: Use) -> Heartbeat {
 }
 
 /// What an engine is told because of what a watch told.
-pub fn understood(intake: &mut Intake, bucket: &Bucket, told: &Told) -> Option<Event> {
+pub fn understood(
+    pool: &PoolName,
+    intake: &mut Intake,
+    bucket: &Bucket,
+    told: &Told,
+) -> Option<Event> {
     match (bucket, told.value.clone()) {
         (_, Some(Val::Node(node))) => intake.on_node(*node),
         (_, Some(Val::Head(head))) => intake.on_head(*head),
@@ -104,12 +110,19 @@ pub fn understood(intake: &mut Intake, bucket: &Bucket, told: &Told) -> Option<E
         }
         (_, Some(Val::Progress(progress))) => {
             let key: WorkloadKey = told.key.strip_prefix("_workload.")?.parse().expect("a key");
-            Some(Event::Progress(key, progress))
+            Some(intake.on_progress(key, *progress))
         }
+        (_, Some(Val::Brake(until))) => Some(Event::Brake(until)),
         (_, Some(Val::Outcomes(outcomes))) => Some(Event::Outcomes(outcomes)),
+        (_, Some(Val::Tuning(None, tuning))) => Some(Event::Tuning(Level::Fleet, tuning)),
+        (_, Some(Val::Tuning(Some(of), tuning))) => {
+            (of == *pool).then_some(Event::Tuning(Level::Pool, tuning))
+        }
         (_, Some(Val::Term(..))) => None,
         (Bucket::Heads, None) => intake.on_head_gone(told.key.parse().expect("a key")),
         (Bucket::Nodes, None) => intake.on_node_gone(told.key.parse().expect("a node's name")),
-        (Bucket::Commands | Bucket::Reports | Bucket::Placements(_), None) => None,
+        (Bucket::Commands | Bucket::Reports | Bucket::Settings | Bucket::Placements(_), None) => {
+            None
+        }
     }
 }

@@ -38,6 +38,7 @@ impl World {
                 Item::Progress(key, progress) => {
                     (format!("_workload.{}", key.token()), progress.map(Val::Progress))
                 }
+                Item::Brake(until) => ("_brake".to_owned(), Some(Val::Brake(until))),
                 Item::Outcomes(outcomes) => ("_commands".to_owned(), Some(Val::Outcomes(outcomes))),
             };
             pen.batch.push(write);

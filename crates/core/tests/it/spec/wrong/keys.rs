@@ -18,7 +18,7 @@ fn a_key_like_none_lists_all() {
         "[stop]
 how = 'soon'",
         expect![
-            "line 4: `stop.how`: unknown key `how`; the nearest known key is `grace`, of `signal` and `grace`"
+            "line 4: `stop.how`: unknown key `how`; the nearest known key is `grace`, of `signal`, `grace` and `drain`"
         ],
     );
 }
