@@ -1,5 +1,6 @@
 //! What all handlers share: the bus, the limits, what is counted.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
+use crate::room::{Full, Place, Room};
 use crate::tail::Tail;
 
 /// Shared by all handlers. Cheap to clone.
@@ -20,7 +22,7 @@ struct Shared {
     config: Config,
     bus: Bus,
     program: Program,
-    requests: Arc<Semaphore>,
+    room: Arc<Room>,
     streams: Arc<Semaphore>,
     counts: Counts,
     tail: Tail,
@@ -33,25 +35,10 @@ pub struct Counts {
     pub requests: IntCounterVec,
     /// How long they took until the head of the answer.
     pub seconds: Histogram,
-    /// Requests that are not answered yet.
-    pub open: IntGauge,
     /// Followed streams.
     pub streams: IntGauge,
     /// Streams that were ended because their reader was too slow.
     pub dropped: prometheus::IntCounter,
-}
-
-/// The room of one request; given back when it is dropped.
-#[derive(Debug)]
-pub struct OpenRequest {
-    _permit: OwnedSemaphorePermit,
-    open: IntGauge,
-}
-
-impl Drop for OpenRequest {
-    fn drop(&mut self) {
-        self.open.dec();
-    }
 }
 
 impl Counts {
@@ -64,7 +51,6 @@ impl Counts {
         let counts = Self {
             requests: IntCounterVec::new(requests, &["method", "class"])?,
             seconds: Histogram::with_opts(seconds)?,
-            open: IntGauge::new("ostler_gateway_requests_open", "requests not answered yet")?,
             streams: IntGauge::new("ostler_gateway_streams_open", "followed events and logs")?,
             dropped: prometheus::IntCounter::new(
                 "ostler_gateway_streams_dropped_total",
@@ -73,7 +59,6 @@ impl Counts {
         };
         metrics.register(Box::new(counts.requests.clone()))?;
         metrics.register(Box::new(counts.seconds.clone()))?;
-        metrics.register(Box::new(counts.open.clone()))?;
         metrics.register(Box::new(counts.streams.clone()))?;
         metrics.register(Box::new(counts.dropped.clone()))?;
         Ok(counts)
@@ -89,7 +74,7 @@ impl App {
         };
         let counts = Counts::register(&program.metrics)?;
         Ok(Self(Arc::new(Shared {
-            requests: permits(config.max_requests),
+            room: Arc::new(Room::new(&config, &program.metrics)?),
             streams: permits(config.max_streams),
             config,
             bus,
@@ -135,19 +120,16 @@ impl App {
         self.0.config.request_timeout.into()
     }
 
-    /// Room for one more request; `None` when there is none.
-    #[must_use]
-    pub fn admit_request(&self) -> Option<OpenRequest> {
-        let permit = Arc::clone(&self.0.requests).try_acquire_owned().ok()?;
-        let open = self.0.counts.open.clone();
-        open.inc();
-        Some(OpenRequest { _permit: permit, open })
+    /// Room for one more request of this client.
+    pub fn admit_request(&self, client: IpAddr) -> Result<Place, Full> {
+        self.0.room.admit(client)
     }
 
     /// Room for one more stream; `None` when there is none.
     #[must_use]
     pub fn admit_stream(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0.streams).try_acquire_owned().ok()
+        let permit = Arc::clone(&self.0.streams).try_acquire_owned();
+        permit.inspect_err(|_| self.0.room.refuse("max_streams")).ok()
     }
 
     /// Starts the task that reads new events for all who follow them.

@@ -1,6 +1,8 @@
 //! What every request passes: a trace id, problems written out, the host check, room for it.
 
-use axum::extract::{Request, State};
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -11,6 +13,7 @@ use tracing::Instrument;
 use crate::answer::{Refusal, problem_response, status_problem};
 use crate::app::App;
 use crate::extract::trace::TraceId;
+use crate::room::Full;
 
 const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
 /// These answer in plain text, as their readers expect.
@@ -133,16 +136,29 @@ fn is_here(authority: &str) -> bool {
         || ip.is_some_and(|ip| ip.to_canonical().is_loopback())
 }
 
-/// Answers 503 at once when too many requests are open.
-pub async fn shed(State(app): State<App>, request: Request, next: Next) -> Response {
-    match app.admit_request() {
-        Some(_permit) => next.run(request).await,
-        None => {
-            let limit = app.config().max_requests;
-            let detail = format!("{limit} requests are open already (`gateway.max_requests`)");
-            Refusal::new(Code::Unavailable, detail).into_response()
+/// Answers at once when too many requests are open: 429 to the client whose own they are, else 503.
+pub async fn shed(
+    State(app): State<App>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let refusal = match app.admit_request(client.ip()) {
+        Ok(place) => {
+            request.extensions_mut().insert(place.turns());
+            return next.run(request).await;
         }
-    }
+        Err(Full::All(limit)) => {
+            let detail = format!("{limit} requests are open already (`gateway.max_requests`)");
+            Refusal::new(Code::Unavailable, detail)
+        }
+        Err(Full::Client(limit)) => {
+            let (ip, setting) = (client.ip(), "gateway.max_requests_per_client");
+            let detail = format!("{limit} requests of {ip} are open already (`{setting}`)");
+            Refusal::new(Code::LimitExceeded, detail)
+        }
+    };
+    refusal.into_response()
 }
 
 /// What becomes of a handler that panics.

@@ -11,6 +11,7 @@ pub mod config;
 pub mod docs;
 pub mod extract;
 pub mod guard;
+pub mod room;
 pub mod server;
 pub mod stream;
 pub mod tail;

@@ -75,7 +75,9 @@ impl Bound {
         bus.serve("gateway", &id).start().await?;
         let app = App::new(self.config, bus, program.clone())?;
         app.follow_events();
-        let serving = axum::serve(self.listener, crate::api::router(app))
+        let router = crate::api::router(app);
+        let router = router.into_make_service_with_connect_info::<SocketAddr>();
+        let serving = axum::serve(self.listener, router)
             .with_graceful_shutdown(stop.clone().cancelled_owned());
         info!(server.address = %self.address, "the gateway serves http://{}", self.address);
         program.health.set("gateway", Ok(()));

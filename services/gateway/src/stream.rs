@@ -8,21 +8,20 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use ostler_schemas::problem::Code;
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::answer::{Answer, Refusal};
 use crate::app::App;
 
-/// So many events wait for a reader.
-const QUEUE: usize = 256;
-/// A reader that takes nothing for so long while its queue is full is dropped.
-const SLOW_AFTER: Duration = Duration::from_secs(10);
 /// A comment is sent so often when nothing else is.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The end of a stream that its producer writes to.
 #[derive(Debug, Clone)]
-pub struct Sink(mpsc::Sender<Event>);
+pub struct Sink {
+    events: mpsc::Sender<Event>,
+    slow_after: Duration,
+}
 
 /// The reader is gone or was too slow; produce no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +43,7 @@ impl Sink {
         if let Some(name) = name {
             event = event.event(name);
         }
-        self.0.send_timeout(event, SLOW_AFTER).await.map_err(|_| Gone)
+        self.events.send_timeout(event, self.slow_after).await.map_err(|_| Gone)
     }
 }
 
@@ -59,8 +58,10 @@ where
         let detail = format!("{limit} streams are followed already (`gateway.max_streams`)");
         Refusal::new(Code::Unavailable, detail)
     })?;
-    let (sender, mut receiver) = mpsc::channel(QUEUE);
-    let producing = produce(Sink(sender.clone()));
+    let queue = usize::try_from(app.config().stream_queue.max(1)).unwrap_or(usize::MAX);
+    let (sender, mut receiver) = mpsc::channel(queue.min(Semaphore::MAX_PERMITS));
+    let slow_after = app.config().slow_after.into();
+    let producing = produce(Sink { events: sender.clone(), slow_after });
     let (app, stop) = (app.clone(), app.program().tasks.stop_token());
     let tasks = app.program().tasks.clone();
     tasks.spawn_brief(async move {

@@ -10,12 +10,14 @@ use axum::http::request::Parts;
 use ostler_bus::Caller;
 use ostler_core::id::NodeName;
 use ostler_schemas::api::Call;
+use ostler_schemas::problem::Code;
 use sha2::{Digest, Sha256};
 
 use crate::answer::{Answer, Refusal};
 use crate::app::App;
 use crate::extract::identity::{Identity, Policy};
 use crate::extract::trace::TraceId;
+use crate::room::Turns;
 
 /// Longest accepted `Idempotency-Key`.
 const LONGEST_KEY: usize = 255;
@@ -25,11 +27,17 @@ const LONGEST_KEY: usize = 255;
 pub struct Asker {
     app: App,
     caller: Caller,
+    /// Of whoever sent it; all requests come through the room that has them.
+    turns: Option<Turns>,
 }
 
 impl Asker {
     /// Asks a service.
     pub async fn ask<R: Call>(&self, request: R) -> Answer<R::Reply> {
+        let _turn = match &self.turns {
+            Some(turns) => Some(turns.next(self.caller.timeout).await.ok_or_else(no_turn)?),
+            None => None,
+        };
         Ok(self.app.bus().call(&request, &self.caller).await?)
     }
 
@@ -83,8 +91,15 @@ impl<P: Policy> FromRequestParts<App> for Allowed<P> {
             trace_id: trace.unwrap_or_else(TraceId::fresh).0,
             timeout: app.request_timeout(),
         };
-        Ok(Self(Asker { app: app.clone(), caller }, PhantomData))
+        let turns = parts.extensions.get::<Turns>().cloned();
+        Ok(Self(Asker { app: app.clone(), caller, turns }, PhantomData))
     }
+}
+
+fn no_turn() -> Refusal {
+    let setting = "gateway.parallel_per_client";
+    let detail = format!("others of your own requests take too long (`{setting}`)");
+    Refusal::new(Code::LimitExceeded, detail)
 }
 
 /// The id of the operation. The same `Idempotency-Key` of the same sender on the same path gives

@@ -169,6 +169,39 @@ async fn too_many_requests_are_shed_at_once_but_health_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_floods_is_refused_by_name_and_another_is_answered() {
+    let served = Served::with(Config { max_requests_per_client: 1, ..Config::default() }).await;
+    let mut held = tokio::net::TcpStream::connect(served.address).await.expect("it listens");
+    let head = "POST /v1/plan HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                Content-Length: 10\r\n\r\n";
+    held.write_all(head.as_bytes()).await.expect("it reads");
+    let metrics = async || {
+        let metrics = served.ask("GET", "/metrics").send().await.expect("it answers");
+        metrics.text().await.expect("text")
+    };
+    eventually("the first request is in", || async {
+        metrics().await.contains("ostler_gateway_requests_open 1")
+    })
+    .await;
+    let second = served.ask("GET", "/v1/status").send().await.expect("it answers");
+    assert_eq!(
+        (second.status().as_u16(), &second.headers()["Retry-After"]),
+        (429, &"1".parse().expect("a value"))
+    );
+    let problem: Value = second.json().await.expect("JSON");
+    assert_eq!(problem["code"], "limit_exceeded");
+    let detail = problem["detail"].as_str().expect("text");
+    assert!(detail.contains("`gateway.max_requests_per_client`"), "{detail}");
+    let other = reqwest::Client::builder().local_address(std::net::IpAddr::from([127, 0, 0, 2]));
+    let other =
+        other.build().expect("a client").get(format!("http://{}/v1/quotas", served.address));
+    let other = other.send().await.expect("it answers");
+    assert_ne!(other.status(), 429, "it is not refused for what another does");
+    let counted = "ostler_gateway_refused_total{limit=\"max_requests_per_client\"} 1";
+    assert!(metrics().await.contains(counted));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_document_and_its_page_are_served_and_the_program_stops() {
     let served = Served::start().await;
     for (path, part) in [("/openapi.json", "\"3.1"), ("/docs", "<!doctype html>")] {

@@ -1,10 +1,12 @@
 //! Events as server-sent events: nothing is missing, nothing comes twice.
 
 use futures::StreamExt;
+use ostler_core::time::Span;
 use ostler_gateway::Config;
 use ostler_schemas::pb;
 use ostler_testkit::eventually;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::served::Served;
 
@@ -42,6 +44,22 @@ async fn read(response: reqwest::Response, count: usize) -> Vec<(u64, u64)> {
         })
         .collect();
     read
+}
+
+/// Reads until so many events have come, and keeps none.
+async fn hear(response: reqwest::Response, mut count: u32) {
+    let (mut body, mut before) = (response.bytes_stream(), b' ');
+    let read = async {
+        while count > 0 {
+            let chunk = body.next().await.expect("it goes on").expect("it is readable");
+            for byte in chunk {
+                // An empty line ends each.
+                count -= u32::from(before == b'\n' && byte == b'\n');
+                before = byte;
+            }
+        }
+    };
+    tokio::time::timeout(ostler_testkit::eventually::DEADLINE, read).await.expect("they come");
 }
 
 async fn follow(served: &Served, query: &str, last: Option<u64>) -> reqwest::Response {
@@ -105,4 +123,40 @@ async fn a_stream_too_many_is_refused_and_room_comes_back_when_a_reader_leaves()
     .await;
     let wrong = served.ask("GET", "/v1/events?follow=true").header("Last-Event-ID", "x");
     assert_eq!(wrong.send().await.expect("it answers").status(), 400);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_never_reads_is_dropped_and_another_is_told_everything() {
+    let config =
+        Config { stream_queue: 4, slow_after: Span::from_millis(200), ..Config::default() };
+    let served = Served::with(config).await;
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small one");
+    let mut deaf = socket.connect(served.address).await.expect("it listens");
+    let head = "GET /v1/events?follow=true&since=0 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    deaf.write_all(head.as_bytes()).await.expect("it reads");
+    const EVENTS: u32 = 1_500;
+    let emit = async {
+        for number in 1..=EVENTS {
+            // More than the kernel keeps for who does not read.
+            served.bus.emit(pb::Event { reason: "x".repeat(16 << 10), ..event(number) });
+            eventually("it is stored", || async {
+                !number.is_multiple_of(50)
+                    || served.bus.last_event().await.is_ok_and(|last| last.0 >= number.into())
+            })
+            .await;
+        }
+    };
+    let query = "follow=true&since=0";
+    // Ends when who reads has been told of each.
+    let all = async { hear(follow(&served, query, None).await, EVENTS).await };
+    tokio::join!(all, emit);
+    eventually("the deaf one is dropped", || async {
+        let metrics = served.ask("GET", "/metrics").send().await.expect("it answers");
+        let metrics = metrics.text().await.expect("text");
+        metrics.contains("ostler_gateway_streams_dropped_total 1")
+            && metrics.contains("ostler_gateway_streams_open 0")
+    })
+    .await;
+    drop(deaf);
 }
