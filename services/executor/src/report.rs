@@ -1,7 +1,7 @@
 //! Tells the fleet how things stand: newest wins, one write in flight, by compare-and-set.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ostler_bus::{Bus, WriteError};
 use ostler_core::id::{Epoch, NodeName, Revision};
@@ -33,15 +33,49 @@ pub struct Reporter {
     key: ReportKey,
     agent: mpsc::Sender<Message>,
     shared: Arc<Shared>,
-    interval: Duration,
+    pace: Pace,
     last: Option<Revision>,
+}
+
+/// So many reports may follow each other at once, if they name few instances: from an order to its
+/// instance running there are two or three.
+const AT_ONCE: u32 = 4;
+/// So many instances are few.
+const FEW: usize = 50;
+
+/// How far apart reports are: an interval in the long run.
+#[derive(Debug)]
+struct Pace {
+    interval: Duration,
+    /// When the next would be due if none had come early.
+    due: Option<Instant>,
+    small: bool,
+}
+
+impl Pace {
+    fn new(interval: Duration) -> Self {
+        Self { interval, due: None, small: true }
+    }
+
+    /// How many instances the last one named.
+    fn named(&mut self, instances: usize) {
+        self.small = instances <= FEW;
+    }
+
+    /// When the next one may be sent after one that was sent then.
+    fn next(&mut self, sent: Instant) -> Instant {
+        let due = self.due.map_or(sent, |due| due.max(sent)) + self.interval;
+        self.due = Some(due);
+        let early = if self.small { AT_ONCE - 1 } else { 0 };
+        due.checked_sub(self.interval * early).unwrap_or(sent).max(sent)
+    }
 }
 
 /// How long to wait after a write that failed.
 const AGAIN: Duration = Duration::from_millis(250);
 
 impl Reporter {
-    /// Reports at most once per `interval`.
+    /// Reports once per `interval`, and small reports a few at once after a while without any.
     #[must_use]
     pub fn new(
         bus: Bus,
@@ -50,7 +84,8 @@ impl Reporter {
         shared: Arc<Shared>,
         interval: Duration,
     ) -> Self {
-        Self { bus, key: ReportKey(node), agent, shared, interval, last: None }
+        let pace = Pace::new(interval);
+        Self { bus, key: ReportKey(node), agent, shared, pace, last: None }
     }
 
     /// Runs until stopped, or until another executor turns out to have taken over.
@@ -62,7 +97,7 @@ impl Reporter {
             let connected = state.borrow_and_update().up;
             let written = connected && self.report().await?;
             let sent = clock::instant();
-            let wait = if written || !connected { self.interval } else { AGAIN };
+            let next = if written || !connected { self.pace.next(sent) } else { sent + AGAIN };
             if written || !connected {
                 tokio::select! {
                     () = stop.cancelled() => return Ok(()),
@@ -78,7 +113,7 @@ impl Reporter {
             }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep_until((sent + wait).into()) => {}
+                () = tokio::time::sleep_until(next.into()) => {}
             }
         }
     }
@@ -98,6 +133,7 @@ impl Reporter {
             applied: applied.revision,
             statuses,
         };
+        self.pace.named(report.statuses.len());
         match self.bus.update(&self.key, &report, after).await {
             Ok(revision) => {
                 self.last = Some(revision);
@@ -133,5 +169,37 @@ impl Reporter {
                 Ok(None)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_millis(50);
+
+    /// When reports are sent that name so many instances, if there is always something to tell.
+    fn sent(instances: usize, reports: u32) -> Vec<Duration> {
+        let (begun, mut pace) = (clock::instant(), Pace::new(INTERVAL));
+        let mut now = begun;
+        let mut each = || {
+            let at = now - begun;
+            pace.named(instances);
+            now = pace.next(now);
+            at
+        };
+        (0..reports).map(|_| each()).collect()
+    }
+
+    #[test]
+    fn a_few_small_reports_follow_at_once_and_then_one_an_interval() {
+        let ms = [0, 0, 0, 0, 50, 100, 150].map(Duration::from_millis);
+        assert_eq!(sent(FEW, 7), ms);
+    }
+
+    #[test]
+    fn large_reports_are_an_interval_apart() {
+        let ms = [0, 50, 100, 150].map(Duration::from_millis);
+        assert_eq!(sent(FEW + 1, 4), ms);
     }
 }
