@@ -71,7 +71,7 @@ impl Signals {
         match event {
             Event::Connected => self.up(),
             Event::Disconnected => self.down("disconnected"),
-            Event::Closed => self.down("closed"),
+            Event::Closed => self.closed(),
             Event::SlowConsumer(_) => {
                 self.dropped.inc();
                 warn!(connection = %name, "a subscription is full, messages were dropped");
@@ -116,6 +116,13 @@ impl Signals {
         if again {
             info!(connection = %self.name, "connected to NATS again");
         }
+    }
+
+    /// By ourselves: for anything else it would be tried again.
+    fn closed(&self) {
+        self.state.send_if_modified(|state| std::mem::take(&mut state.up));
+        self.health.set(self.part, Err("closed".to_owned()));
+        debug!(connection = %self.name, "closed");
     }
 
     fn down(&self, how: &str) {

@@ -5,6 +5,7 @@ use ostler_core::id::{NodeName, PoolName};
 use ostler_schemas::api::{Call, Server as Kind};
 use ostler_schemas::contract::{to_node, to_pool};
 use ostler_schemas::problem::{Code, Problem};
+use ostler_schemas::wire::Format;
 
 use super::{Caller, headers};
 use crate::connection::Bus;
@@ -53,7 +54,8 @@ impl Bus {
         if !self.is_up() {
             return Err(problem(Code::Unavailable, "not connected to NATS".to_owned()));
         }
-        let format = R::FORMAT;
+        // Among ourselves; whoever asks in JSON is answered in JSON.
+        let format = Format::Protobuf;
         let body = request.encode(format).into();
         let (mut sent, seen) = (headers::of_request(from, format), self.told().get());
         headers::tell_seen(&mut sent, &seen);
