@@ -51,7 +51,7 @@ impl Default for Settings {
         Self {
             weights: [30, 40, 20, 10],
             terms: Terms::default(),
-            batch: 50_000,
+            batch: 250_000,
             mass_loss_pause: Span::from_secs(60),
             exclude_for: Span::from_secs(300),
             left_for: Span::from_secs(300),
