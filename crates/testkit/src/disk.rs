@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::nats::process::{die_with_us, spawn_on_keeper};
@@ -82,8 +83,23 @@ impl SmallDisk {
     }
 }
 
+impl SmallDisk {
+    /// Every process that sees it: what was started on it, and what that left behind.
+    fn inhabitants(&self) -> Vec<Pid> {
+        let space = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+        let ours = space(&self.holder.id().to_string());
+        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let names = all.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let inside = names.filter(|name| ours.is_some() && space(name) == ours);
+        inside.filter_map(|name| Pid::from_raw(name.parse().ok()?)).collect()
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
+        for pid in self.inhabitants() {
+            kill_process(pid, Signal::KILL).ok();
+        }
         self.holder.kill().ok();
         self.holder.wait().ok();
     }
@@ -92,6 +108,20 @@ impl Drop for SmallDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_was_started_on_it_is_gone_with_it() {
+        let disk = SmallDisk::new(1);
+        let enter = disk.enter();
+        let mut orphan = Command::new(&enter[0])
+            .args(&enter[1..])
+            .args(["sleep", "100000"])
+            .spawn()
+            .expect("nsenter, of util-linux, is there");
+        crate::eventually("it is there", || async { disk.inhabitants().len() == 2 }).await;
+        drop(disk);
+        assert!(!orphan.wait().expect("it is our child").success());
+    }
 
     #[test]
     fn it_is_full_until_it_is_freed() {

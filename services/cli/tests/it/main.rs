@@ -1,6 +1,7 @@
 //! The main job on real parts: `ostler dev --processes`, real NATS, real processes, real faults.
 
 mod artifacts;
+mod auction;
 mod backup;
 mod even;
 mod exec;
