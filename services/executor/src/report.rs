@@ -7,7 +7,7 @@ use ostler_bus::{Bus, WriteError};
 use ostler_core::id::{Epoch, NodeName, Revision};
 use ostler_core::instance::Report;
 use ostler_schemas::bucket::ReportKey;
-use ostler_service::clock;
+use ostler_service::{Backoff, clock};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,7 @@ pub struct Reporter {
     agent: mpsc::Sender<Message>,
     shared: Arc<Shared>,
     pace: Pace,
+    again: Backoff,
     last: Option<Revision>,
 }
 
@@ -71,8 +72,9 @@ impl Pace {
     }
 }
 
-/// How long to wait after a write that failed.
-const AGAIN: Duration = Duration::from_millis(250);
+/// How long at most to wait after the first write that failed, and after many: thousands of nodes
+/// whose server takes no more must not ask it again together.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
 
 impl Reporter {
     /// Reports once per `interval`, and small reports a few at once after a while without any.
@@ -84,8 +86,8 @@ impl Reporter {
         shared: Arc<Shared>,
         interval: Duration,
     ) -> Self {
-        let pace = Pace::new(interval);
-        Self { bus, key: ReportKey(node), agent, shared, pace, last: None }
+        let (pace, again) = (Pace::new(interval), Backoff::new(AGAIN.0, AGAIN.1));
+        Self { bus, key: ReportKey(node), agent, shared, pace, again, last: None }
     }
 
     /// Runs until stopped, or until another executor turns out to have taken over.
@@ -97,7 +99,12 @@ impl Reporter {
             let connected = state.borrow_and_update().up;
             let written = connected && self.report().await?;
             let sent = clock::instant();
-            let next = if written || !connected { self.pace.next(sent) } else { sent + AGAIN };
+            let next = if written || !connected {
+                self.again.reset();
+                self.pace.next(sent)
+            } else {
+                sent + self.again.next_wait()
+            };
             if written || !connected {
                 tokio::select! {
                     () = stop.cancelled() => return Ok(()),
