@@ -132,6 +132,11 @@ pub enum Obstacle {
         #[serde(rename = "for_ms", serialize_with = "millis")]
         left: Span,
     },
+    /// It refuses such work by itself, as its owner wants, or says nothing in an auction.
+    Refused {
+        /// In its own words.
+        why: String,
+    },
     /// Ruled out by a filter that has no numbers.
     Other {
         /// Which.
@@ -244,6 +249,7 @@ impl Obstacle {
             Self::AntiAffinity { .. } => Reason::AntiAffinity,
             Self::MaxPer { .. } => Reason::MaxPer,
             Self::Excluded { after, .. } => *after,
+            Self::Refused { .. } => Reason::Declined,
             Self::Other { reason } => *reason,
         }
     }
@@ -274,6 +280,7 @@ impl Obstacle {
             | Self::MaxInstances { .. }
             | Self::Ports { .. }
             | Self::Excluded { .. }
+            | Self::Refused { .. }
             | Self::Other { .. } => None,
         }
     }
@@ -309,6 +316,7 @@ impl Obstacle {
             | Self::Affinity { .. }
             | Self::AntiAffinity { with: None, .. }
             | Self::MaxPer { .. }
+            | Self::Refused { .. }
             | Self::Other { .. } => {
                 let text = self.in_the_text();
                 text.unwrap_or_else(|| format!("another node than {node}"))

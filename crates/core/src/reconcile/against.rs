@@ -162,7 +162,12 @@ impl<'a> Against<'a> {
             Reason::Ports => self.ports(node, record, found),
             Reason::AntiAffinity => self.neighbours(node, found),
             Reason::MaxPer => self.crowds(node, found),
-            Reason::Failed | Reason::Declined => found.extend(self.excluded(state, reason)),
+            Reason::Failed => found.extend(self.excluded(state, reason)),
+            Reason::Declined => {
+                found.extend(self.excluded(state, reason));
+                let why = self.engine.refused(self.request, node, self.now);
+                found.extend(why.map(|why| Obstacle::Refused { why: why.to_owned() }));
+            }
             Reason::Pin | Reason::Image => {}
         }
     }

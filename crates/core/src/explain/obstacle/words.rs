@@ -63,6 +63,7 @@ impl fmt::Display for Obstacle {
                 let left = for_people(*left);
                 write!(f, "{what} there {}, passed over for {left} more", often(*times))
             }
+            Self::Refused { why } => write!(f, "declined by the node: {why}"),
             Self::Other { reason } => write!(f, "ruled out: {}", reason.as_str()),
         }
     }

@@ -67,6 +67,7 @@ fn take_away(fleet: &mut Fleet, spec: &mut Workload, node: &NodeName, told: &Tol
         Obstacle::Unknown
         | Obstacle::Removed
         | Obstacle::Settling { .. }
+        | Obstacle::Refused { .. }
         | Obstacle::Other { .. } => panic!("cannot be taken away: {told:?}"),
     }
 }
