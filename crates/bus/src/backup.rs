@@ -7,12 +7,12 @@
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use async_nats::HeaderMap;
+use async_nats::{Message, Request, RequestErrorKind};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use ostler_core::id::PoolName;
 use ostler_schemas::table::{Storage, Stream};
-use ostler_service::clock;
+use ostler_service::{Backoff, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -25,6 +25,8 @@ use crate::provision::{INCARNATION, streams};
 const CHUNK: usize = 128 << 10;
 /// How long the next piece of a copy may take.
 const PIECE_WITHIN: Duration = Duration::from_secs(30);
+/// Between two tries while nobody takes pieces yet, at most.
+const NOT_YET: Duration = Duration::from_millis(100);
 /// What the server says when a copy is whole.
 const WHOLE: u16 = 204;
 
@@ -164,14 +166,29 @@ impl Bus {
         loop {
             let length = read_full(source, &mut piece)?;
             let sent = Bytes::copy_from_slice(&piece[..length]);
-            let heard = self.ask(to.clone(), HeaderMap::new(), sent, PIECE_WITHIN).await;
-            let heard = heard.map_err(|error| failed(&error))?;
+            let heard = self.hand_over(&to, sent).await.map_err(|error| server(stream, error))?;
             if length == 0 {
                 let said: Value = serde_json::from_slice(&heard.payload).unwrap_or_default();
                 return match said.get("error") {
                     Some(error) => Err(server(stream, error["description"].to_string())),
                     None => self.is_whole(copied).await,
                 };
+            }
+        }
+    }
+
+    /// Sends one piece of a copy. In a cluster our server hears who takes it a moment after the
+    /// answer that named the subject: until then nobody is there.
+    async fn hand_over(&self, to: &str, piece: Bytes) -> Result<Message, String> {
+        let (began, mut again) = (clock::instant(), Backoff::steady(NOT_YET));
+        loop {
+            let left = PIECE_WITHIN.saturating_sub(clock::since(began));
+            let request = Request::new().payload(piece.clone()).timeout(Some(left));
+            match self.client().send_request(to.to_owned(), request).await {
+                Err(error) if error.kind() == RequestErrorKind::NoResponders && !left.is_zero() => {
+                    again.wait().await;
+                }
+                heard => return heard.map_err(|error| error.to_string()),
             }
         }
     }
