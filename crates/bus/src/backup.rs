@@ -195,7 +195,16 @@ impl Bus {
 
     async fn is_whole(&self, copied: &Copied) -> Result<(), BackupError> {
         let stream = &copied.stream;
-        let info = self.stream_info(stream).await;
+        let (began, mut again) = (clock::instant(), Backoff::steady(NOT_YET));
+        let info = loop {
+            match self.stream_info(stream).await {
+                // In a cluster it has no leader yet.
+                Err(AskError::Silence(_)) if clock::since(began) < PIECE_WITHIN => {
+                    again.wait().await;
+                }
+                info => break info,
+            }
+        };
         let info = info.map_err(|error| server(stream, error.to_string()))?;
         let last = |state: &Value| state["last_seq"].as_u64().unwrap_or_default();
         let (wanted, found) = (last(&copied.state), last(&info["state"]));
