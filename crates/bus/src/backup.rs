@@ -25,6 +25,8 @@ use crate::provision::{INCARNATION, streams};
 const CHUNK: usize = 128 << 10;
 /// How long the next piece of a copy may take.
 const PIECE_WITHIN: Duration = Duration::from_secs(30);
+/// What a cluster says that has too few servers for a stream.
+const NO_PEERS: u64 = 10_005;
 /// Between two tries while nobody takes pieces yet, at most.
 const NOT_YET: Duration = Duration::from_millis(100);
 /// What the server says when a copy is whole.
@@ -159,7 +161,18 @@ impl Bus {
         // As many replicas as there are servers for, now and here.
         config["num_replicas"] = json!(self.replicas());
         let ask = json!({ "config": config, "state": copied.state });
-        let answer = self.api(&format!("STREAM.RESTORE.{stream}"), &ask).await;
+        let (began, mut again) = (clock::instant(), Backoff::steady(NOT_YET));
+        let answer = loop {
+            match self.api(&format!("STREAM.RESTORE.{stream}"), &ask).await {
+                // A cluster that has just come up does not see all of its servers yet.
+                Err(AskError::Fault(fault))
+                    if fault.err_code == NO_PEERS && clock::since(began) < PIECE_WITHIN =>
+                {
+                    again.wait().await;
+                }
+                answer => break answer,
+            }
+        };
         let answer = answer.map_err(|error| failed(&error))?;
         let to = answer["deliver_subject"].as_str().unwrap_or_default().to_owned();
         let mut piece = vec![0; CHUNK];
