@@ -25,8 +25,6 @@ use crate::provision::{INCARNATION, streams};
 const CHUNK: usize = 128 << 10;
 /// How long the next piece of a copy may take.
 const PIECE_WITHIN: Duration = Duration::from_secs(30);
-/// What a cluster says that has too few servers for a stream.
-const NO_PEERS: u64 = 10_005;
 /// Between two tries while nobody takes pieces yet, at most.
 const NOT_YET: Duration = Duration::from_millis(100);
 /// What the server says when a copy is whole.
@@ -161,18 +159,8 @@ impl Bus {
         // As many replicas as there are servers for, now and here.
         config["num_replicas"] = json!(self.replicas());
         let ask = json!({ "config": config, "state": copied.state });
-        let (began, mut again) = (clock::instant(), Backoff::steady(NOT_YET));
-        let answer = loop {
-            match self.api(&format!("STREAM.RESTORE.{stream}"), &ask).await {
-                // A cluster that has just come up does not see all of its servers yet.
-                Err(AskError::Fault(fault))
-                    if fault.err_code == NO_PEERS && clock::since(began) < PIECE_WITHIN =>
-                {
-                    again.wait().await;
-                }
-                answer => break answer,
-            }
-        };
+        let subject = format!("STREAM.RESTORE.{stream}");
+        let answer = self.patiently(|| self.api(&subject, &ask)).await;
         let answer = answer.map_err(|error| failed(&error))?;
         let to = answer["deliver_subject"].as_str().unwrap_or_default().to_owned();
         let mut piece = vec![0; CHUNK];
@@ -208,16 +196,7 @@ impl Bus {
 
     async fn is_whole(&self, copied: &Copied) -> Result<(), BackupError> {
         let stream = &copied.stream;
-        let (began, mut again) = (clock::instant(), Backoff::steady(NOT_YET));
-        let info = loop {
-            match self.stream_info(stream).await {
-                // In a cluster it has no leader yet.
-                Err(AskError::Silence(_)) if clock::since(began) < PIECE_WITHIN => {
-                    again.wait().await;
-                }
-                info => break info,
-            }
-        };
+        let info = self.patiently(|| self.stream_info(stream)).await;
         let info = info.map_err(|error| server(stream, error.to_string()))?;
         let last = |state: &Value| state["last_seq"].as_u64().unwrap_or_default();
         let (wanted, found) = (last(&copied.state), last(&info["state"]));

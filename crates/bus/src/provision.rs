@@ -166,7 +166,7 @@ impl Bus {
     }
 
     /// Asks again while a cluster is starting.
-    async fn patiently<F, Fut>(&self, ask: F) -> Result<Value, AskError>
+    pub(crate) async fn patiently<F, Fut>(&self, ask: F) -> Result<Value, AskError>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<Value, AskError>>,
