@@ -1,13 +1,13 @@
 //! A disk that a test can fill: a tmpfs in a namespace of its own, gone with the test.
 
-use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::nats::process::{die_with_us, spawn_on_keeper};
+use crate::nats::process::hold;
 
 /// A small disk, seen only by programs that are started on it. Needs no root where users may have
 /// namespaces of their own.
@@ -29,16 +29,8 @@ impl SmallDisk {
             .args(["--map-root-user", "--mount", "sh", "-c"])
             .arg("mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && echo ready && exec sleep infinity")
             .args(["sh", &format!("{mib}m")])
-            .arg(at.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
-        die_with_us(&mut command);
-        let mut holder = spawn_on_keeper(command).expect("unshare, of util-linux, is there");
-        let mut said = String::new();
-        let out = holder.stdout.take().expect("it is piped");
-        BufReader::new(out).read_line(&mut said).expect("it is a pipe");
-        assert_eq!(said, "ready\n", "no tmpfs in a namespace of one's own can be made here");
-        Self { holder, at }
+            .arg(at.path());
+        Self { holder: hold(command, "tmpfs"), at }
     }
 
     /// Where programs that are started on it see it.

@@ -5,10 +5,9 @@
 //! the network of the machine, and is gone with the test.
 
 use std::future::Future;
-use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use crate::nats::process::{die_with_us, spawn_on_keeper};
+use crate::nats::process::{die_with_us, hold, spawn_on_keeper};
 
 /// Set for a test that is in a network of its own already.
 const INSIDE: &str = "OSTLER_TEST_LAN";
@@ -80,16 +79,13 @@ impl Host {
     #[must_use]
     pub fn new(number: u8) -> Self {
         let mut command = Command::new("unshare");
-        command
-            .args(["--net", "sh", "-c", "ip link set lo up && echo ready && exec sleep infinity"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
-        die_with_us(&mut command);
-        let mut holder = spawn_on_keeper(command).expect("unshare, of util-linux, is there");
-        let mut said = String::new();
-        let out = holder.stdout.take().expect("it is piped");
-        BufReader::new(out).read_line(&mut said).expect("it is a pipe");
-        assert_eq!(said, "ready\n", "no network in a namespace of one's own can be made here");
+        command.args([
+            "--net",
+            "sh",
+            "-c",
+            "ip link set lo up && echo ready && exec sleep infinity",
+        ]);
+        let holder = hold(command, "network");
         let address = |end: u8| format!("10.77.{number}.{end}");
         let cable = format!("cable{number}");
         let host = Self { holder, cable, here: address(1), there: address(2) };

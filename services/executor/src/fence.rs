@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ostler_bus::Bus;
-use ostler_bus::lease::pledge::{NotRenewed, Pledge, Pledged};
+use ostler_bus::lease::pledge::{KEPT, NotRenewed, Pledge, Pledged};
 use ostler_core::id::NodeName;
 use ostler_service::clock;
 use tokio::sync::{mpsc, watch};
@@ -31,8 +31,6 @@ use crate::host;
 
 /// So long after the sending of a renewal what is fenced may be alive.
 pub const HOLDS: Duration = Duration::from_secs(10);
-/// So long the server keeps the pledge: what is killed needs a moment to be gone.
-const KEPT: Duration = Duration::from_secs(11);
 /// How often it is renewed.
 const RENEWED_EVERY: Duration = Duration::from_secs(2);
 /// Between two tries.

@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
+use ostler_bus::lease::pledge::KEPT;
 use ostler_bus::{Bus, Caller};
 use ostler_core::id::{NodeName, Version, WorkloadKey};
 use ostler_schemas::bucket::LeaseKey;
 use ostler_schemas::pb;
 use ostler_schemas::problem::Code;
-use ostler_service::Backoff;
+use ostler_service::{Backoff, clock};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
+
+use crate::leases::Found;
 
 /// How long to wait before the registry is asked again: at first, at most.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -62,8 +65,12 @@ pub(crate) async fn sync(bus: Bus, node: NodeName) {
     }
 }
 
-/// Whether the lease under which a node runs fenced instances is gone, by the stream's leader. No
-/// answer means no.
-pub(crate) async fn lease_gone(bus: &Bus, node: &NodeName) -> bool {
-    matches!(bus.get(&LeaseKey(format!("node.{node}"))).await, Ok(None))
+/// Looks for the lease under which a node runs fenced instances, by the stream's leader. Nothing where
+/// there is no answer.
+pub(crate) async fn look_for_lease(bus: &Bus, node: &NodeName) -> Option<Found> {
+    let entry = bus.get(&LeaseKey(format!("node.{node}"))).await.ok()?;
+    Some(entry.map_or(Found::Nothing, |entry| {
+        let age = Duration::from(bus.pool_time().since(entry.at));
+        Found::Expires(clock::instant() + KEPT.saturating_sub(age))
+    }))
 }

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::errand;
 use crate::feed::Feed;
 use crate::history;
-use crate::leases::Look;
+use crate::leases::Looked;
 use crate::metrics::Metrics;
 use crate::reign::{Effect, Input, Reign};
 use crate::share::{self, Led, Share};
@@ -225,7 +225,7 @@ struct Throne {
     reign: Reign,
     pen: Pen,
     asks: mpsc::Receiver<asked::Ask>,
-    gone: (mpsc::Sender<Look>, mpsc::Receiver<Look>),
+    looked: (mpsc::Sender<Looked>, mpsc::Receiver<Looked>),
     stop: CancellationToken,
     led: Led,
 }
@@ -246,9 +246,9 @@ impl Throne {
         let (sender, asks) = mpsc::channel(asked::QUEUE);
         let (bus, me) = (context.bus.clone(), (context.replica.clone(), pool.clone()));
         context.program.tasks.spawn_brief(asked::serve(bus, me, sender, stop.clone()));
-        let (context, gone) = (Arc::clone(context), mpsc::channel(64));
+        let (context, looked) = (Arc::clone(context), mpsc::channel(64));
         let led = context.share.lead(pool);
-        Self { context, reign, pen, asks, gone, stop, led }
+        Self { context, reign, pen, asks, looked, stop, led }
     }
 
     /// Plans and writes until something ends the reign; the batch in flight is waited for.
@@ -276,7 +276,7 @@ impl Throne {
                 () = resign.cancelled() => return End::Resigned,
                 written = self.pen.written.recv() => Input::Written(Written::heard(written)),
                 Some(ask) = self.asks.recv() => Input::Asked(ask),
-                Some(look) = self.gone.1.recv() => Input::LeaseGone(look),
+                Some((look, found)) = self.looked.1.recv() => Input::Looked(look, found),
                 _ = tick.tick() => Input::Tick,
                 () = due => Input::Due,
                 heard = feed.next() => match heard {
@@ -322,10 +322,10 @@ impl Throne {
             }
             Effect::Sync(node) => tasks.spawn_brief(errand::sync(bus, node)),
             Effect::LookForLease(look) => {
-                let gone = self.gone.0.clone();
+                let looked = self.looked.0.clone();
                 tasks.spawn_brief(async move {
-                    if errand::lease_gone(&bus, &look.0).await {
-                        gone.send(look).await.ok();
+                    if let Some(found) = errand::look_for_lease(&bus, &look.0).await {
+                        looked.send((look, found)).await.ok();
                     }
                 });
             }

@@ -17,7 +17,7 @@ use crate::asked::{self, Ask};
 use crate::beats::Beats;
 use crate::feed::Heard;
 use crate::history::{self, Committed};
-use crate::leases::{Leases, Look};
+use crate::leases::{Found, Leases, Look};
 use crate::metrics::PoolMetrics;
 use crate::reader::Reader;
 use crate::writer::{Failure, Written};
@@ -31,8 +31,8 @@ pub(crate) enum Input {
     Written(Written),
     /// From somebody who wants to know.
     Asked(Ask),
-    /// A node's own lease is gone.
-    LeaseGone(Look),
+    /// A node's own lease was looked for.
+    Looked(Look, Found),
     /// The moment that the engine named has come.
     Due,
     /// A second has passed.
@@ -124,8 +124,10 @@ impl Reign {
             Input::Written(Written::Row(aftermath)) => self.on_row(*aftermath),
             Input::Written(Written::Failed(failure)) => vec![Effect::End(failure)],
             Input::Asked(ask) => self.on_asked(ask, now),
-            Input::LeaseGone((node, since)) => {
-                self.observe(Event::NodeLeaseGone { node, since }, now);
+            Input::Looked((node, since), found) => {
+                if self.leases.lapsed(&node, found, ostler_service::clock::instant()) {
+                    self.observe(Event::NodeLeaseGone { node, since }, now);
+                }
                 Vec::new()
             }
             Input::Due => {

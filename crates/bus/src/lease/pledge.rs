@@ -16,6 +16,10 @@ use crate::connection::Bus;
 use crate::jetstream::AskError;
 use crate::kv::{EXPECTED_SUBJECT, is_marker, purge_headers, value_headers};
 
+/// So long the server keeps a pledge that is not renewed. What was started under it is killed a second
+/// earlier, since what is killed needs a moment to be gone.
+pub const KEPT: Duration = Duration::from_secs(11);
+
 /// Renewals count up to this within one period.
 const COUNT_BITS: u32 = 24;
 /// How long one answer is waited for.
@@ -55,7 +59,8 @@ pub enum NotRenewed {
 }
 
 impl Pledge {
-    /// Of this node, where an earlier life of it may have left off.
+    /// Of this node, where an earlier life of it may have left off. `ttl`, in whole seconds, is [`KEPT`]
+    /// but in tests.
     #[must_use]
     pub fn new(bus: &Bus, node: &NodeName, ttl: Duration, known: Pledged) -> Self {
         let ttl = Duration::from_secs(ttl.as_secs().max(1));

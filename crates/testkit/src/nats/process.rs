@@ -1,6 +1,6 @@
 //! Starting one server process and asking whether it is ready.
 
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -124,6 +124,19 @@ pub(crate) fn die_with_us(command: &mut Command) {
     unsafe {
         command.pre_exec(die);
     }
+}
+
+/// Starts what holds a namespace for as long as it runs, and says `ready` once it is there. `what` is
+/// in there.
+pub(crate) fn hold(mut command: Command, what: &str) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    die_with_us(&mut command);
+    let mut holder = spawn_on_keeper(command).expect("unshare, of util-linux, is there");
+    let mut said = String::new();
+    let out = holder.stdout.take().expect("it is piped");
+    BufReader::new(out).read_line(&mut said).expect("it is a pipe");
+    assert_eq!(said, "ready\n", "no {what} in a namespace of one's own can be made here");
+    holder
 }
 
 type Order = (Command, SyncSender<io::Result<Child>>);

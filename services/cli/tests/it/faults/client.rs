@@ -35,8 +35,8 @@ pub struct Client {
 
 impl Client {
     /// Connects to a server without streams, and makes them.
-    pub async fn start(url: &str, pings: Pings) -> Self {
-        let bus = Bus::connect(&config(url), "test", pings, &Program::new()).await;
+    pub async fn start(url: &str) -> Self {
+        let bus = Bus::connect(&config(url), "test", Pings::Usual, &Program::new()).await;
         let bus = bus.expect("NATS is there");
         bus.provision(&bus.config().pools.clone()).await.expect("an empty server takes all");
         let kind = r#""driver": "sim", "resources": { "cpu": 10, "memory": "8MiB" }"#;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use ostler_bus::Pings;
 use ostler_core::id::PoolName;
 use ostler_schemas::bucket::{HeadKey, LeaseKey, TermKey};
 use ostler_testkit::{NatsCluster, NatsServer, eventually};
@@ -218,8 +217,7 @@ fn sleepers(parts: &Parts) -> Vec<u32> {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_three_servers_and_then_all_stopped_and_woken_lose_nothing() {
     let cluster = NatsCluster::start(3).await;
-    // A server that is stopped is noticed after three pings.
-    let mut rig = Rig::start_with(&cluster.url(), 2, 3, Pings::Heartbeat).await;
+    let mut rig = Rig::start(&cluster.url(), 2, 3).await;
     rig.put("web", 20).await;
     check(&rig).await;
     cluster.stop(0);

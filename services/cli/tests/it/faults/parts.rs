@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ostler_bus::{Bus, Pings};
+use ostler_bus::Bus;
 use ostler_core::id::NodeName;
 use ostler_testkit::{Process, Proxy, eventually};
 use rustix::process::Signal;
@@ -46,7 +46,7 @@ pub struct Parts {
 impl Parts {
     /// Nobody but NATS and who asks.
     pub async fn none(url: &str) -> Self {
-        let mut client = Client::start(url, Pings::Usual).await;
+        let mut client = Client::start(url).await;
         client.kind = r#""driver": "process", "process": { "command": ["sleep", "100000"] },
             "resources": { "cpu": 5, "memory": "2MiB" }, "stop": { "grace": "1s" }"#
             .to_owned();

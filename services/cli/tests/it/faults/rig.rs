@@ -27,7 +27,6 @@ pub struct Rig {
     pub client: Client,
     pub bus: Bus,
     url: String,
-    pings: Pings,
     parts: BTreeMap<String, Part>,
     dir: TempDir,
 }
@@ -35,15 +34,10 @@ pub struct Rig {
 impl Rig {
     /// A registry, the schedulers `s-1` …, the nodes `node-1` …; all are up.
     pub async fn start(url: &str, schedulers: u16, nodes: u16) -> Self {
-        Self::start_with(url, schedulers, nodes, Pings::Usual).await
-    }
-
-    /// The same, with connections that are looked after so often.
-    pub async fn start_with(url: &str, schedulers: u16, nodes: u16, pings: Pings) -> Self {
-        let client = Client::start(url, pings).await;
+        let client = Client::start(url).await;
         let (bus, dir) = (client.bus.clone(), TempDir::new().expect("a folder"));
         let (url, parts) = (url.to_owned(), BTreeMap::new());
-        let mut rig = Self { client, bus, url, pings, parts, dir };
+        let mut rig = Self { client, bus, url, parts, dir };
         rig.start_registry().await;
         for number in 1..=schedulers {
             rig.start_scheduler(&format!("s-{number}")).await;
@@ -87,7 +81,7 @@ impl Rig {
         };
         let url = wire.as_ref().map_or_else(|| self.url.clone(), Proxy::url);
         let program = Program::new();
-        let bus = Bus::connect(&config(&url), name, self.pings, &program).await;
+        let bus = Bus::connect(&config(&url), name, Pings::Usual, &program).await;
         self.parts.insert(name.to_owned(), Part { program: program.clone(), wire });
         (program, bus.expect("NATS is there"))
     }

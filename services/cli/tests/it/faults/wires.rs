@@ -2,23 +2,27 @@
 
 use std::time::Duration;
 
-use ostler_bus::Caller;
+use ostler_bus::{CHUNK, Caller, op_id};
 use ostler_core::id::PoolName;
 use ostler_schemas::bucket::{HeadKey, TermKey};
 use ostler_schemas::pb;
 use ostler_service::clock;
 use ostler_testkit::{NatsServer, Wire, eventually, eventually_within};
+use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use super::checker::{check, events, of};
 use super::rig::Rig;
 
 /// Every kind of write of each part, told apart by a text in it.
-const WRITES: [(&str, &str); 10] = [
+const WRITES: [(&str, &str); 13] = [
     ("registry", "HPUB $KV.workloads."),
     ("registry", "HPUB $KV.versions."),
     ("registry", "HPUB $KV.specs."),
     ("registry", "HPUB $KV.nodes."),
+    ("registry", "HPUB $KV.accounts."),
+    ("registry", "HPUB $KV.settings."),
+    ("registry", "HPUB $KV.artifacts."),
     ("registry", "HPUB $KV.leases.registry"),
     ("registry", "HPUB ostler.v1.event."),
     ("s-1", "Nats-Expected-Last-Sequence"),
@@ -32,6 +36,10 @@ async fn whole_and_broken(rig: &mut Rig, round: u32) {
     rig.put("web", 40 + round * 7).await;
     rig.put(&format!("more-{round}"), 30).await;
     rig.client.insist(&pb::NodeCordon { name: "node-3".to_owned() }).await;
+    let (quota, settings) = (quota(round), settings(round));
+    rig.client.insist(&quota).await;
+    rig.client.insist(&settings).await;
+    let pushed = rig.client.insist(&site(rig, round).await).await;
     eventually("one of each kind was lost", || async {
         WRITES.iter().all(|(part, _)| {
             let lost = WRITES.iter().filter(|(other, _)| other == part).count();
@@ -41,11 +49,40 @@ async fn whole_and_broken(rig: &mut Rig, round: u32) {
     .await;
     rig.client.insist(&pb::NodeUncordon { name: "node-3".to_owned() }).await;
     check(rig).await;
-    for (kind, what) in [("node.cordoned", "cordon"), ("node.uncordoned", "uncordon")] {
-        let told = events(&rig.client).await;
-        let told = told.iter().map(of).filter(|event| event.kind == kind);
-        assert_eq!(told.count(), 1, "the {what} is told once");
+    let kept = rig.client.insist(&pb::QuotaGet { namespace: "default".to_owned() }).await;
+    assert_eq!(kept.limits, quota.limits);
+    let kept = rig.client.insist(&pb::SettingsGet::default()).await;
+    assert_eq!(kept.settings, settings.settings);
+    assert_eq!(pushed.version, 1, "it is one version, however often it was asked for");
+    let told = events(&rig.client).await;
+    let told: Vec<_> = told.iter().map(of).collect();
+    for kind in ["node.cordoned", "node.uncordoned", "quota.", "settings.", "artifact."] {
+        let count = told.iter().filter(|event| event.kind.starts_with(kind)).count();
+        assert_eq!(count, 1, "{kind} is told once");
     }
+}
+
+fn document(json: String) -> Option<pb::Document> {
+    Some(pb::Document { json })
+}
+
+fn quota(round: u32) -> pb::QuotaPut {
+    let limits = document(format!(r#"{{"instances":{}}}"#, 5_000 + round));
+    pb::QuotaPut { namespace: "default".to_owned(), limits, if_revision: None }
+}
+
+fn settings(round: u32) -> pb::SettingsPut {
+    let settings = document(format!(r#"{{"rebalance":{{"threshold":{}}}}}"#, 50 + round));
+    pb::SettingsPut { settings, ..Default::default() }
+}
+
+/// The name of an artifact whose only chunk is there already.
+async fn site(rig: &Rig, round: u32) -> pb::ArtifactPut {
+    let data = format!("site {round}").into_bytes();
+    let (upload, size) = (op_id(), data.len() as u64);
+    let sha256 = Sha256::digest(&data).iter().map(|byte| format!("{byte:02x}")).collect();
+    rig.client.insist(&pb::BlobPut { upload: upload.clone(), index: 0, data }).await;
+    pb::ArtifactPut { name: "site".to_owned(), upload, sha256, size, chunk: CHUNK }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,6 +101,8 @@ async fn a_write_whose_answer_is_lost_is_neither_lost_nor_done_twice() {
 async fn a_write_that_is_lost_on_its_way_is_written_again() {
     let nats = NatsServer::start().await;
     let mut rig = Rig::start(&nats.url(), 1, 3).await;
+    rig.put("web", 20).await;
+    check(&rig).await;
     for (part, text) in WRITES {
         rig.wire(part).lose(text);
     }

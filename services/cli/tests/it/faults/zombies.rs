@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ostler_bus::Caller;
 use ostler_core::instance::Observed;
 use ostler_schemas::bucket::ReportKey;
-use ostler_testkit::{NatsServer, eventually, eventually_within};
+use ostler_schemas::pb;
+use ostler_testkit::{NatsServer, Wire, eventually, eventually_within};
 use rustix::process::Signal;
 
 use super::checker::{Checked as _, check};
@@ -43,10 +45,11 @@ fn begun(parts: &Parts, workload: &str) -> usize {
 
 /// The node on which the only instance of a workload runs, and the pid that it reported.
 async fn holder(parts: &Parts, workload: &str) -> (String, u32) {
-    let began = std::fs::read_to_string(parts.dir().join(format!("{workload}.began")));
-    let id = began.unwrap_or_default().lines().last().unwrap_or_default().to_owned();
+    let file = parts.dir().join(format!("{workload}.began"));
     let found = std::sync::Mutex::new(None);
     eventually("it is reported", || async {
+        let began = std::fs::read_to_string(&file).unwrap_or_default();
+        let id = began.lines().last().unwrap_or_default();
         for node in parts.nodes() {
             let report = parts.bus.get(&ReportKey(node.clone())).await.ok().flatten();
             let statuses = report.into_iter().flat_map(|entry| entry.value.statuses);
@@ -107,6 +110,54 @@ async fn singletons_of_executors_that_sleep_die_before_their_replacements_start(
         sleeps.count() == 22 + singles.len()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_singleton_lives_on_though_renewals_of_its_pledge_and_answers_to_them_are_lost() {
+    let nats = NatsServer::start().await;
+    let mut parts = Parts::start(&nats.url(), 1, 3).await;
+    parts.client.kind = witnessed(parts.dir());
+    parts.put("single", 1).await;
+    check(&parts).await;
+    let (node, guardian) = holder(&parts, "single").await;
+    for round in 1..=4 {
+        let renewal = format!("HPUB $KV.leases.node.{node}");
+        match round % 2 {
+            0 => parts.wire(&node).lose(&renewal),
+            _ => parts.wire(&node).lose_answer(&renewal),
+        }
+        eventually("one is lost", || async { parts.wire(&node).met() == round }).await;
+    }
+    check(&parts).await;
+    assert!(alive(guardian) && begun(&parts, "single") == 1, "it was ended for nothing");
+    assert!(!parts.dir().join("twice").exists(), "two were alive at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_singleton_that_is_cut_off_when_the_clock_of_the_server_jumps_is_dead_before_it_is_replaced()
+ {
+    let nats = NatsServer::start().await;
+    let mut parts = Parts::start(&nats.url(), 1, 4).await;
+    parts.client.kind = witnessed(parts.dir());
+    parts.put("single", 1).await;
+    check(&parts).await;
+    let (node, guardian) = holder(&parts, "single").await;
+    parts.wire(&node).set(Wire::Cut);
+    eventually("its node is given up", || async {
+        let view =
+            parts.bus.call(&pb::NodeGet { name: node.clone() }, &Caller::program("test")).await;
+        view.is_ok_and(|view| view.liveness == "offline")
+    })
+    .await;
+    assert!(alive(guardian), "it has some seconds left");
+    nats.clock_jumps(3_600);
+    let replaced = || async { begun(&parts, "single") == 2 };
+    eventually_within(REPLACED_WITHIN, "it is replaced", replaced).await;
+    assert!(!parts.dir().join("twice").exists(), "two were alive at once");
+    parts.wire(&node).set(Wire::Whole);
+    parts.until_online(4).await;
+    check(&parts).await;
+    assert_eq!(begun(&parts, "single"), 2, "one more was started");
 }
 
 fn is_sleep(pid: u32) -> bool {
