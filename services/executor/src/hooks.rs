@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostler_core::instance::Exit;
-use ostler_core::workload::{Action, HookPoint, Hooks, OnHookFailure, WaitFor};
+use ostler_core::workload::{Action, DriverKind, HookPoint, Hooks, OnHookFailure, WaitFor};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracing::info;
 
-use crate::driver::Launch;
 use crate::driver::process::{Means, beside};
+use crate::driver::session::Exec;
+use crate::driver::{Drivers, Launch};
 use crate::shared::Shared;
 use crate::supervise::Event;
 
@@ -31,8 +32,10 @@ pub fn of(launch: &Launch) -> Result<Hooks, String> {
 pub struct Crew {
     /// Tasks, and the bus where it is there.
     pub shared: Arc<Shared>,
-    /// Where commands are run.
+    /// Where commands of processes are run.
     pub means: Option<Means>,
+    /// What runs commands inside of containers and trees.
+    pub drivers: Arc<Drivers>,
 }
 
 impl Crew {
@@ -72,7 +75,7 @@ impl Crew {
         told: &mut Vec<Event>,
     ) -> Result<(), String> {
         match action {
-            Action::Exec(words) => self.exec(launch, words).await,
+            Action::Exec(words) => exit(words, self.exec(launch, words).await?),
             Action::Http(url) => http(url).await,
             Action::Publish(text) => {
                 told.push(Event::Scroll(text.clone()));
@@ -87,13 +90,23 @@ impl Crew {
         }
     }
 
-    async fn exec(&self, launch: &Launch, words: &[String]) -> Result<(), String> {
-        let means = self.means.clone().ok_or("this node runs no commands")?;
-        match beside(means, launch.clone(), words.to_vec()).await? {
-            Exit::Code(0) => Ok(()),
-            Exit::Code(code) => Err(format!("`{}` ended with {code}", words[0])),
-            Exit::Signal(signal) => Err(format!("`{}` was killed by signal {signal}", words[0])),
-            Exit::OutOfMemory | Exit::Unknown => Err(format!("`{}` ended somehow", words[0])),
+    /// Runs it as the instance is run: beside a process, inside of a container or tree.
+    async fn exec(&self, launch: &Launch, words: &[String]) -> Result<Exit, String> {
+        let (kind, words) = (launch.spec.driver, words.to_vec());
+        match kind {
+            DriverKind::Docker | DriverKind::Nspawn => {
+                let driver = self.drivers.of(kind).ok_or("its driver is gone")?;
+                let exec = Exec { words, terminal: None };
+                driver.exec(Arc::new(launch.clone()), exec).outcome().await
+            }
+            DriverKind::Process
+            | DriverKind::Sim
+            | DriverKind::Vm
+            | DriverKind::S6
+            | DriverKind::Uwsgi => {
+                let means = self.means.clone().ok_or("this node runs no commands")?;
+                beside(means, launch.clone(), words).await
+            }
         }
     }
 
@@ -116,6 +129,15 @@ impl Crew {
                 })
             }
         }
+    }
+}
+
+fn exit(words: &[String], exit: Exit) -> Result<(), String> {
+    match exit {
+        Exit::Code(0) => Ok(()),
+        Exit::Code(code) => Err(format!("`{}` ended with {code}", words[0])),
+        Exit::Signal(signal) => Err(format!("`{}` was killed by signal {signal}", words[0])),
+        Exit::OutOfMemory | Exit::Unknown => Err(format!("`{}` ended somehow", words[0])),
     }
 }
 

@@ -94,7 +94,8 @@ impl Agent {
 
     fn crew(&self) -> Crew {
         let means = self.drivers.process.as_ref().map(|driver| driver.means().clone());
-        Crew { shared: Arc::clone(&self.shared), means }
+        let (shared, drivers) = (Arc::clone(&self.shared), Arc::clone(&self.drivers));
+        Crew { shared, means, drivers }
     }
 
     /// Opens the local sockets of what was adopted.

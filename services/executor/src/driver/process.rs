@@ -239,11 +239,22 @@ impl Inner {
         tell(&self.sink, id, Event::Exited(number, exit)).await;
     }
 
+    /// Kills what is left of the instance: its groups, or where there are none whatever has it in
+    /// its environment. False where nothing is.
+    async fn kill_rest(&self, id: InstanceId, run: &Run) -> bool {
+        if !run.cgroups.is_empty() {
+            cgroup::kill(&run.cgroups);
+            return !cgroup::is_empty(&run.cgroups);
+        }
+        let means = self.means.clone();
+        let killed = tokio::task::spawn_blocking(move || leftover::kill(&means, id)).await;
+        killed.is_ok_and(|killed| killed > 0)
+    }
+
     /// Kills until nothing of the instance runs. What cannot be killed is told, and tried again.
     async fn until_empty(&self, id: InstanceId, number: u64, run: &Run) {
         let (mut wait, mut waited) = (Duration::from_millis(1), Duration::ZERO);
-        while !cgroup::is_empty(&run.cgroups) {
-            cgroup::kill(&run.cgroups);
+        while self.kill_rest(id, run).await {
             tokio::time::sleep(wait).await;
             waited += wait;
             if waited > GIVE_UP_AFTER && wait < SELDOM {

@@ -36,6 +36,17 @@ const SWEEP: u64 = 12;
 pub struct Keeper {
     notes: Notes,
     looks: u64,
+    /// The rules that lie beside the output of what runs.
+    written: HashMap<InstanceId, Logs>,
+}
+
+/// Where the rules lie by which the output of an instance is kept.
+const RULES: &str = "rules.json";
+
+/// The rules of an instance that runs no more; the usual ones where none are beside its output.
+fn written_down(dir: &Path) -> Logs {
+    let text = fs::read(dir.join(RULES)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
 }
 
 impl Keeper {
@@ -47,15 +58,21 @@ impl Keeper {
         for dir in fs::read_dir(logs).into_iter().flatten().flatten().map(|entry| entry.path()) {
             let name = dir.file_name().and_then(|name| name.to_str());
             let Some(id) = name.and_then(|name| name.parse::<InstanceId>().ok()) else { continue };
-            let (here, runs) = match rules.get(&id) {
-                Some(rules) => (rules.clone(), true),
-                None => (Logs::default(), false),
-            };
+            let runs = rules.contains_key(&id);
             if !runs && !sweep {
                 continue;
             }
+            let here = match rules.get(&id) {
+                Some(rules) => {
+                    self.write_down(&dir, id, rules);
+                    rules.clone()
+                }
+                None => written_down(&dir),
+            };
             for stream in STREAMS {
-                if let Err(error) = self.one(&current(&dir, stream), &here, clock::wall_ms()) {
+                // What nobody writes to any more would only look younger.
+                let rules = runs.then_some(&here);
+                if let Err(error) = self.one(&current(&dir, stream), rules, clock::wall_ms()) {
                     warn!(instance.id = %id, %error, "cannot rotate output of instance {id}: {error}");
                 }
             }
@@ -65,16 +82,32 @@ impl Keeper {
         }
         if sweep {
             self.notes.keep(Path::exists);
+            self.written.retain(|id, _| rules.contains_key(id));
         }
     }
 
-    fn one(&mut self, path: &Path, rules: &Logs, now: u64) -> io::Result<()> {
+    /// Keeps the rules beside the output, for when the instance has ended.
+    fn write_down(&mut self, dir: &Path, id: InstanceId, rules: &Logs) {
+        if self.written.get(&id) == Some(rules) {
+            return;
+        }
+        let json = serde_json::to_vec(rules).expect("rules are plain values");
+        match fs::write(dir.join(RULES), json) {
+            Ok(()) => drop(self.written.insert(id, rules.clone())),
+            Err(error) => {
+                warn!(instance.id = %id, %error, "cannot keep the rules of output: {error}")
+            }
+        }
+    }
+
+    fn one(&mut self, path: &Path, rules: Option<&Logs>, now: u64) -> io::Result<()> {
         let size = match fs::metadata(path) {
             Ok(found) => found.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
         let began = self.notes.look(path, size, now)?;
+        let Some(rules) = rules else { return Ok(()) };
         let kept = rules.max_files.max(1) - 1;
         // So that what is too old can go in pieces.
         let longest = rules.max_age.as_millis() / u64::from(kept.max(1));
@@ -106,9 +139,12 @@ fn move_on(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Removes files that nobody has written to for too long, and a directory with nothing in it.
 fn forget_old(dir: &Path, rules: &Logs, runs: bool) {
-    let now = clock::wall_ms();
+    let (now, mut kept) = (clock::wall_ms(), 0);
     for path in fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name == RULES {
+            continue;
+        }
         // Notes go with what they are about.
         let log = name.strip_suffix(".times").map_or_else(|| path.clone(), |log| dir.join(log));
         let open = runs && log.extension().is_some_and(|extension| extension == "log");
@@ -116,9 +152,12 @@ fn forget_old(dir: &Path, rules: &Logs, runs: bool) {
         if old && !open {
             // It is looked at again.
             drop(fs::remove_file(&path));
+        } else {
+            kept += 1;
         }
     }
-    if !runs {
+    if !runs && kept == 0 {
+        drop(fs::remove_file(dir.join(RULES)));
         // Fails as long as something is in it.
         drop(fs::remove_dir(dir));
     }
@@ -143,7 +182,7 @@ mod tests {
         let mut keeper = Keeper::default();
         for text in ["aaaa", "bbbb", "cccc"] {
             writer.write_all(text.as_bytes()).expect("written");
-            keeper.one(&path, &rules, 1000).expect("rotated");
+            keeper.one(&path, Some(&rules), 1000).expect("rotated");
         }
         writer.write_all(b"d").expect("written");
         let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
@@ -159,7 +198,7 @@ mod tests {
         let mut keeper = Keeper::default();
         let mut look = |text: &str, now: u64| {
             fs::write(&path, text).expect("written");
-            keeper.one(&path, &rules, now).expect("rotated");
+            keeper.one(&path, Some(&rules), now).expect("rotated");
             let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
             (read(path.clone()), read(aside(&path, 1)), read(times::beside(&aside(&path, 1))))
         };
@@ -169,5 +208,30 @@ mod tests {
         assert_eq!(look("ab", 20_000), there("ab"));
         let aside = ("ab".to_owned(), "10000 1\n20000 2\n".to_owned());
         assert_eq!(look("ab", 20_001), (String::new(), aside.0, aside.1));
+    }
+
+    #[test]
+    fn output_of_what_has_ended_is_kept_by_the_rules_of_its_workload() {
+        let logs = tempfile::tempdir().expect("a directory");
+        let id = InstanceId::from_bits(7 << 32);
+        let dir = logs.path().join(id.to_string());
+        fs::create_dir(&dir).expect("made");
+        fs::write(dir.join("stdout.log"), "said\n").expect("written");
+        let rules = Logs { max_age: Span::from_secs(1800), ..Logs::default() };
+        Keeper::default().look(logs.path(), &HashMap::from([(id, rules)]));
+        assert_eq!(fs::read_to_string(dir.join("stdout.log")).expect("kept"), "said\n");
+        // It ends, and an hour passes.
+        let hour = Duration::from_secs(3600);
+        for path in fs::read_dir(&dir).expect("there").flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|extension| extension == "times") {
+                fs::remove_file(&path).expect("removed");
+                continue;
+            }
+            let file = fs::File::options().append(true).open(&path).expect("opened");
+            let written = file.metadata().and_then(|known| known.modified()).expect("a time");
+            file.set_modified(written - hour).expect("set");
+        }
+        Keeper::default().look(logs.path(), &HashMap::new());
+        assert!(!dir.exists(), "it is kept for half an hour");
     }
 }

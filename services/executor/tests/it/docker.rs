@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostler_core::instance::{Exit, PortGrant, Spec};
+use ostler_core::workload::DriverKind;
+use ostler_executor::Config;
 use ostler_executor::driver::docker::{Docker, Means};
 use ostler_executor::driver::session::Output;
 use ostler_executor::driver::{Adoption, Driver, Happened, Launch, Run};
@@ -16,7 +18,7 @@ use tokio::sync::mpsc;
 use crate::artifact::{LONG, Store, digest};
 use crate::contract::{exec, keeps_its_promises, next};
 use crate::process::launch;
-use crate::rig::{id, spec};
+use crate::rig::{Rig, Wanted, config, id, spec};
 
 /// A daemon, and a driver on it.
 struct Bench {
@@ -130,6 +132,26 @@ async fn the_docker_driver_keeps_its_promises_with_podman() {
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_of_podman_are_adopted_and_limited_and_those_of_others_left_alone() {
     adopts(Bench::on(Dockerd::podman().await).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_of_hooks_run_inside_of_the_container_and_not_on_the_host() {
+    let dockerd = Dockerd::start().await;
+    let mut rig = Rig::start().await;
+    let settings = Config {
+        docker_socket: dockerd.socket().trim_start_matches("unix://").into(),
+        ..config(rig.dir.path(), &[DriverKind::Docker])
+    };
+    let executor = rig.run(settings);
+    let command = "command = [\"sleep\", \"100000\"]";
+    let hook = "[hooks]\nbefore_ready = { exec = [\"sh\", \"-c\", \
+                \"test -e /.dockerenv && touch $OSTLER_DATA/hooked\"] }\non_failure = \"abort\"";
+    rig.order(id(1), Wanted::run(container(command, hook))).await;
+    let status = rig.until("it is ready or has failed", id(1), |s| s.ready || s.restarts > 0).await;
+    assert!(status.ready, "{status:?}");
+    let mine = rig.dir.path().join("instances").join(id(1).to_string());
+    assert!(mine.join("hooked").exists(), "its hook ran elsewhere");
+    rig.end(executor).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ mod fence;
 mod firewall;
 mod fleet;
 mod groups;
+mod logs;
 mod nspawn;
 mod process;
 mod rig;

@@ -111,6 +111,27 @@ async fn without_root_processes_run_are_checked_adopted_and_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_groups_what_went_into_a_session_of_its_own_ends_with_its_instance() {
+    let mut rig = Rig::start().await;
+    let _executor = start(&rig);
+    let child = rig.dir.path().join("home/child");
+    let script = format!(
+        "setsid sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 100000' & sleep 100000",
+        child.display()
+    );
+    let command = serde_json::json!(["sh", "-c", script]);
+    rig.order(id(1), Wanted::run(spec(&format!("[process]\ncommand = {command}")))).await;
+    let pid = || std::fs::read_to_string(&child).ok()?.trim().parse::<u32>().ok();
+    eventually("its child runs", || async { pid().is_some() }).await;
+    let pid = pid().expect("just looked at");
+    assert_eq!(user_of(pid), NOBODY.to_string());
+    let stopped = rig.wanted[&id(1)].clone().with(Desired::Stop, 2);
+    rig.order(id(1), stopped).await;
+    rig.until("it is stopped", id(1), |s| s.observed == Observed::Stopped).await;
+    assert!(user_of(pid).is_empty() || is_zombie(pid), "its child lives on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_root_what_needs_it_is_refused_by_name_and_told() {
     let mut rig = Rig::start().await;
     let _executor = start(&rig);

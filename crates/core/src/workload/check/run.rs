@@ -6,7 +6,9 @@ use super::{Found, container};
 use crate::artifact::ArtifactRef;
 use crate::document::Path;
 use crate::resources::Bytes;
-use crate::workload::{Ask, DriverKind, Hooks, ProcessSection, Section, Workload};
+use crate::workload::{
+    Action, Ask, DriverKind, HookPoint, Hooks, ProcessSection, Section, Workload,
+};
 
 const MOST_CPU: u64 = 10_000_000;
 const MOST_BYTES: Bytes = Bytes(1 << 60);
@@ -39,13 +41,30 @@ pub(super) fn check(workload: &Workload, found: &mut Found) {
     found.known_keys("hooks", &workload.hooks, &HOOKS);
     let known = workload.hooks.iter().filter(|(key, _)| HOOKS.contains(&key.as_str()));
     let known = known.map(|(key, value)| (key.clone(), value.clone())).collect();
-    for (key, message) in Hooks::read(&known).err().unwrap_or_default() {
-        found.push(&Path::from("hooks").key(key.as_str()), message);
+    match Hooks::read(&known) {
+        Ok(hooks) => inside(workload.driver, &hooks, found),
+        Err(wrong) => wrong.into_iter().for_each(|(key, message)| {
+            found.push(&Path::from("hooks").key(key.as_str()), message);
+        }),
     }
     for (name, section) in opaque(workload) {
         depth(name, section, found);
     }
     depth("hooks", &workload.hooks, found);
+}
+
+/// Commands of containers and trees are run inside of them, so something has to run there.
+fn inside(driver: DriverKind, hooks: &Hooks, found: &mut Found) {
+    if !matches!(driver, DriverKind::Docker | DriverKind::Nspawn) {
+        return;
+    }
+    for point in [HookPoint::BeforeStart, HookPoint::AfterStop] {
+        if hooks.at(point).iter().any(|action| matches!(action, Action::Exec(_))) {
+            let message =
+                format!("nothing of driver `{driver}` runs then in which a command could");
+            found.push(&Path::from("hooks").key(point.as_str()), message);
+        }
+    }
 }
 
 fn opaque(workload: &Workload) -> impl Iterator<Item = (&'static str, &Section)> {

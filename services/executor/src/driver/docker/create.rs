@@ -79,7 +79,9 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 fn limits(launch: &Launch, means: &Means) -> HostConfig {
     let ask = &launch.spec.resources;
     let memory = number(ask.memory_max.unwrap_or(launch.spec.memory).0);
-    let files = number(means.max_files);
+    // More than the host allows would keep every container from starting.
+    let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let files = number(hard.map_or(means.max_files, |hard| hard.min(means.max_files)));
     HostConfig {
         memory,
         // No swap besides: the limit is the limit.

@@ -26,7 +26,26 @@ pub fn scan(means: &Means) -> HashMap<InstanceId, Run> {
     found
 }
 
-fn instance(means: &Means, pid: u32) -> Option<(InstanceId, Run)> {
+/// Kills every process that has this instance in its environment, whatever its session, but the main
+/// one's zombie; how many there were. For hosts without groups.
+pub fn kill(means: &Means, id: InstanceId) -> usize {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let Some(pidfd) = proc::open_pid(*pid) else { return false };
+        // Looked at after opening: the fd is of this process or of none.
+        let of_it = belongs(means, *pid) == Some(id);
+        let runs = of_it && proc::stat(*pid).is_some_and(|stat| stat.state != 'Z');
+        if runs {
+            rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL).ok();
+        }
+        runs
+    })
+    .count()
+}
+
+/// Which of our instances a process has in its environment.
+fn belongs(means: &Means, pid: u32) -> Option<InstanceId> {
     let environment = fs::read(Path::new("/proc").join(pid.to_string()).join("environ")).ok()?;
     let value = |name: &str| {
         let mut variables = environment.split(|byte| *byte == 0);
@@ -34,10 +53,14 @@ fn instance(means: &Means, pid: u32) -> Option<(InstanceId, Run)> {
         found.and_then(|value| std::str::from_utf8(value).ok())
     };
     let id: InstanceId = value("OSTLER_INSTANCE=")?.parse().ok()?;
-    let ours = Path::new(value("OSTLER_DATA=")?) == means.instance_dir(id);
+    (Path::new(value("OSTLER_DATA=")?) == means.instance_dir(id)).then_some(id)
+}
+
+fn instance(means: &Means, pid: u32) -> Option<(InstanceId, Run)> {
+    let id = belongs(means, pid)?;
     let stat = proc::stat(pid)?;
     let leads = stat.session == pid && stat.state != 'Z';
-    (ours && leads).then(|| {
+    leads.then(|| {
         let run = Run {
             pid: Some(pid),
             start_ticks: stat.start_ticks,

@@ -95,6 +95,11 @@ pub fn ours(run: &Run) -> bool {
     same(run).is_some_and(|stat| stat.state != 'Z')
 }
 
+/// A pidfd of whatever has this pid now.
+pub(super) fn open_pid(pid: u32) -> Option<OwnedFd> {
+    pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()
+}
+
 /// A pidfd of the run, if it is still there.
 pub(super) fn open(run: &Run) -> Option<OwnedFd> {
     let pidfd = pidfd_open(pid_of(run)?, PidfdFlags::NONBLOCK).ok()?;

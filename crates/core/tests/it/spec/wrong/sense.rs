@@ -60,6 +60,17 @@ static = 65536",
 }
 
 #[test]
+fn commands_inside_of_a_container_that_is_not_there() {
+    let text = "name = 'web'\ndriver = 'docker'\n[docker]\nimage = 'nginx'\n[hooks]\n\
+                before_start = { exec = ['true'] }\nafter_start = { exec = ['true'] }\n\
+                after_stop = [{ publish = 'gone' }, { exec = ['true'] }]\n";
+    expect![[r#"
+        line 6: `hooks.before_start`: nothing of driver `docker` runs then in which a command could
+        line 8: `hooks.after_stop`: nothing of driver `docker` runs then in which a command could"#]]
+    .assert_eq(&ostler_core::workload::from_toml(text).expect_err("it is wrong").to_string());
+}
+
+#[test]
 fn no_ports_at_all() {
     lines(
         "[[ports]]
