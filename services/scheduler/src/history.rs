@@ -67,14 +67,15 @@ pub(crate) fn of_pool(pool: &PoolName, kind: &str, details: &[(&str, String)]) -
     event
 }
 
-/// The kind of event that a decision becomes.
+/// The kind of event that a decision becomes. What was ordered is another kind than what came of it,
+/// which the node tells: `instance.stopping` and then `instance.stopped`.
 pub(crate) const fn kind(decision: &Decision) -> &'static str {
     match decision {
         Decision::Place { moved: None, .. } => "instance.placed",
         Decision::Place { moved: Some(_), .. } => "instance.moved",
-        Decision::Stop { .. } => "instance.stopped",
+        Decision::Stop { .. } => "instance.stopping",
         Decision::Preempt { .. } => "instance.preempted",
-        Decision::Restart { .. } => "instance.restarted",
+        Decision::Restart { .. } => "instance.restarting",
         Decision::Lost { .. } => "instance.lost",
         Decision::UpdateFailed { .. } => "workload.update_failed",
         Decision::Updated { .. } => "workload.updated",

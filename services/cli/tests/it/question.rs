@@ -70,9 +70,9 @@ async fn a_decision_can_be_read_long_after_it_was_made() {
     assert!(said.contains(", term 1") && said.contains(", revision "), "{said}");
 
     fleet.done(&["scale", "web", "0"]).await;
-    until_told(&fleet, &id, "instance.stopped").await;
+    until_told(&fleet, &id, "instance.stopping").await;
     let said = fleet.done(&["history", "web", "--decisions"]).await;
-    assert!(said.contains("instance.stopped web/0") && said.contains(": scaled"), "{said}");
+    assert!(said.contains("instance.stopping web/0") && said.contains(": scaled"), "{said}");
     let said = fleet.done(&["explain", &id, "--history"]).await;
     assert!(said.contains("instance.placed"), "of one that is gone too: {said}");
 }
