@@ -24,8 +24,8 @@ pub struct StepReport {
     pub stopped: Vec<StopReport>,
     /// Replacements on another node.
     pub moved: Vec<MoveReport>,
-    /// Why the step was refused and changed nothing, as the registry refuses what a quota does not
-    /// allow.
+    /// Why the step was refused and changed nothing: a quota does not allow it, there is nothing that
+    /// could exit, no canary to promote.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// Slots without a place, by workload and slot.

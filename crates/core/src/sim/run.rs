@@ -10,24 +10,18 @@ use super::world::World;
 pub struct RunResult {
     /// Expectations that failed, and promises of the engine that were broken, with their steps.
     pub failed: Vec<String>,
-    /// The step that could not be made, and why; those after it were not tried.
-    pub refused: Option<String>,
 }
 
 impl RunResult {
-    /// 0: it ran; 1: an expectation failed; 2: it could not be carried out.
+    /// 0: it ran; 1: an expectation failed.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        match (&self.refused, self.failed.is_empty()) {
-            (Some(_), _) => 2,
-            (None, false) => 1,
-            (None, true) => 0,
-        }
+        u8::from(!self.failed.is_empty())
     }
 }
 
-/// Runs the scenario and tells what each step did. A step that cannot be made is the last one, and
-/// is not told.
+/// Runs the scenario and tells what each step did. A step that cannot be made changes nothing, and its
+/// report says why.
 pub fn run(scenario: Scenario, mut on_step: impl FnMut(StepReport)) -> RunResult {
     let mut world = World::new(&scenario);
     let mut result = RunResult::default();
@@ -35,10 +29,7 @@ pub fn run(scenario: Scenario, mut on_step: impl FnMut(StepReport)) -> RunResult
         match world.make(step) {
             Ok(()) => {}
             Err(Trouble::Failed(why)) => result.failed.push(format!("step {index}: {why}")),
-            Err(Trouble::Refused(why)) => {
-                result.refused = Some(format!("step {index}: {why}"));
-                break;
-            }
+            Err(Trouble::Refused(why)) => world.refuse(why),
         }
         let broken = std::mem::take(&mut world.broken);
         result.failed.extend(broken.into_iter().map(|why| format!("step {index}: {why}")));

@@ -33,6 +33,7 @@ pub fn render(step: &StepReport) -> String {
             u.reasons.iter().map(|(why, count)| format!("{} on {count}", reason(why))).collect();
         format!("unplaced {}/{}: {}", u.workload, u.slot, reasons.join(", "))
     });
+    list(&mut text, step.refused.iter().map(|why| format!("refused  {why}")).collect());
     list(&mut text, placed.collect());
     list(&mut text, moved.collect());
     list(&mut text, stopped.collect());

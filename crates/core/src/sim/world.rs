@@ -121,6 +121,11 @@ impl World {
         self.done.refused.is_none()
     }
 
+    /// Notes why the step was not made.
+    pub(super) fn refuse(&mut self, why: String) {
+        self.done.refused = Some(why);
+    }
+
     /// Tells every leader.
     pub(super) fn observe(&mut self, event: &Event) {
         for engine in self.engines.values_mut() {

@@ -62,9 +62,6 @@ fn verdict(text: &mut String, result: &RunResult) {
     for failed in &result.failed {
         writeln!(text, "FAILED {failed}").expect("a text takes everything");
     }
-    if let Some(refused) = &result.refused {
-        writeln!(text, "REFUSED {refused}").expect("a text takes everything");
-    }
 }
 
 fn line(step: &StepReport) -> String {

@@ -18,6 +18,79 @@ fn the_example_of_the_model_is_read() {
     assert_eq!(web.placement.spread.0[0].targets["east"], 60);
 }
 
+/// Every key, explained.
+const REFERENCE: &str = include_str!("../../../../examples/reference.toml");
+
+/// The keys that a table knows, as said to somebody who wrote one that it does not know.
+fn known_keys(table: &str) -> Vec<String> {
+    let unknown = format!("name = 'a'\ndriver = 'sim'\n{table}\nzzzzzzzzzzzz = 1\n");
+    let said = from_toml(&unknown).expect_err("there is no such key").to_string();
+    let (_, list) = said.split_once(", of ").unwrap_or_else(|| panic!("{table}: {said}"));
+    list.lines()
+        .next()
+        .unwrap_or_default()
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_reference_is_right_and_explains_every_key() {
+    let reference = from_toml(REFERENCE).expect("the reference is right");
+    assert_eq!(reference.check(), []);
+    // What stands behind `#` is said to be possible, so it is known as well.
+    let said: String =
+        REFERENCE.lines().map(|line| format!("{}\n", line.trim_start_matches('#'))).collect();
+    let starts = |word: &str| said.lines().any(|line| line.starts_with(word));
+    let nothing_obeys_yet = ["vm", "s6", "uwsgi", "sleep", "scale"];
+    for key in known_keys("") {
+        let there = [format!("{key} "), format!("[{key}]"), format!("[[{key}]]")];
+        let there = there.iter().any(|word| starts(word));
+        assert!(there || nothing_obeys_yet.contains(&key.as_str()), "`{key}` is not explained");
+    }
+    for table in [
+        "[process]",
+        "[docker]",
+        "[nspawn]",
+        "[sim]",
+        "[resources]",
+        "[[ports]]",
+        "[[checks]]",
+        "[placement]",
+        "[restart]",
+        "[reschedule]",
+        "[update]",
+        "[stop]",
+        "[recycle]",
+        "[logs]",
+        "[cron]",
+    ] {
+        let (_, rest) = said.split_once(&format!("\n{table}")).expect(table);
+        let within = rest.split("\n[").next().unwrap_or_default();
+        for key in known_keys(table) {
+            let there = within.lines().any(|line| line.starts_with(&format!("{key} =")));
+            assert!(there, "`{key}` of {table} is not explained");
+        }
+    }
+    for (inside, keys) in [
+        ("prefer", "[[placement.prefer]]"),
+        ("anti_affinity", "[[placement.anti_affinity]]"),
+        ("affinity", "[[placement.affinity]]"),
+        ("spread", "[[placement.spread]]"),
+        ("backoff", "[restart.backoff]"),
+        ("volumes", "[[docker.volumes]]"),
+        ("binds", "[[nspawn.binds]]"),
+    ] {
+        let line =
+            said.lines().find(|line| line.starts_with(&format!("{inside} ="))).expect(inside);
+        for key in known_keys(keys) {
+            assert!(line.contains(&key), "`{key}` of {keys} is not explained");
+        }
+    }
+}
+
 #[test]
 fn the_shortest_specification_has_the_defaults_of_the_table() {
     let web = from_toml("name = 'web'\ndriver = 'sim'").expect("it is enough");
