@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use figment::Figment;
-use figment::providers::{Env, Format, Toml};
+use figment::providers::{Env, Format, Serialized, Toml};
+use figment::{Figment, Provider as _, Source};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
@@ -43,7 +43,13 @@ impl Settings {
         let named = file.is_some();
         let path = file.unwrap_or(Path::new(DEFAULT_FILE));
         match std::fs::read_to_string(path) {
-            Ok(_) => figment = figment.merge(Toml::file_exact(path)),
+            Ok(text) => {
+                // What cannot be read at all would count as nothing that is said.
+                Toml::string(&text).data().map_err(|error| {
+                    ConfigError::Settings(vec![format!("{}: {error}", path.display())])
+                })?;
+                figment = figment.merge(Toml::file_exact(path));
+            }
             Err(error) if named => {
                 let cause = error.to_string();
                 return Err(ConfigError::File { path: path.display().to_string(), cause });
@@ -61,6 +67,13 @@ impl Settings {
         self
     }
 
+    /// With the defaults of a section, below everything else.
+    #[must_use]
+    pub fn or(mut self, section: &str, defaults: &impl serde::Serialize) -> Self {
+        self.figment = self.figment.join(Serialized::default(section, defaults));
+        self
+    }
+
     /// One section; its defaults where nothing is said.
     pub fn section<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, ConfigError> {
         if self.figment.find_value(name).is_err() {
@@ -73,24 +86,8 @@ impl Settings {
 }
 
 impl Settings {
-    /// Sections that nobody reads, each with the nearest one that there is.
-    #[must_use]
-    pub fn unknown_sections(&self, known: &[&str]) -> Vec<String> {
-        let Ok(all) = self.figment.extract::<figment::value::Dict>() else {
-            return Vec::new();
-        };
-        let unknown = all.into_keys().filter(|name| !known.contains(&name.as_str()));
-        unknown
-            .map(|name| {
-                let near = known.iter().min_by_key(|known| strsim::levenshtein(known, &name));
-                let hint = near.map(|near| format!(", did you mean `[{near}]`?"));
-                format!("there is no section `[{name}]`{}", hint.unwrap_or_default())
-            })
-            .collect()
-    }
-
-    /// What was set, a line each, `section.key = value`; with `origin` also by what: a file or a
-    /// variable of the environment.
+    /// What holds, a line each, `section.key = value`; with `origin` also by what: a file, a variable
+    /// of the environment, or the defaults that were given by [`Self::or`].
     #[must_use]
     pub fn show(&self, origin: bool) -> String {
         let mut lines = String::new();
@@ -98,8 +95,12 @@ impl Settings {
             for (key, value) in value.into_dict().unwrap_or_default() {
                 let path = format!("{section}.{key}");
                 let source = self.figment.find_metadata(&path).map(|metadata| {
-                    let place = metadata.source.as_ref().map(ToString::to_string);
-                    place.unwrap_or_else(|| metadata.name.to_string())
+                    let variable = format!("OSTLER_{section}__{key}").to_uppercase();
+                    match &metadata.source {
+                        Some(Source::File(file)) => file.display().to_string(),
+                        _ if metadata.name.contains("environment") => variable,
+                        _ => "default".to_owned(),
+                    }
                 });
                 let text = serde_json::to_string(&value).unwrap_or_default();
                 let source = source.filter(|_| origin).map(|source| format!("    # {source}"));
@@ -107,5 +108,34 @@ impl Settings {
             }
         }
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry;
+
+    fn load(text: &str) -> Result<Settings, ConfigError> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("written");
+        Settings::load(Some(file.path()))
+    }
+
+    #[test]
+    fn a_file_that_is_not_toml_is_refused_and_not_taken_for_empty() {
+        let error = load("[telemetry\nfilter = \"debug\"").expect_err("it is not TOML").to_string();
+        assert!(error.contains("line 1"), "{error}");
+    }
+
+    #[test]
+    fn what_holds_is_shown_with_what_said_it() {
+        let settings = load("[telemetry]\nfilter = \"debug\"\n").expect("it is right");
+        let read: telemetry::Config = settings.section("telemetry").expect("it is right");
+        assert_eq!(read.filter, "debug");
+        let shown = settings.or("telemetry", &telemetry::Config::default()).show(true);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(lines[0].starts_with("telemetry.filter = \"debug\"    # /"), "{shown}");
+        assert_eq!(lines[1], "telemetry.format = \"text\"    # default");
     }
 }

@@ -1,5 +1,7 @@
 //! Logs as a colleague would want them: one line a change of state, fields that can be searched.
 
+use std::io::IsTerminal as _;
+
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
@@ -37,6 +39,9 @@ pub fn start(config: &Config) {
     let broken = filter.as_ref().err().map(ToString::to_string);
     let filter = filter.unwrap_or_else(|_| EnvFilter::new(Config::default().filter));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people who look, not for files.
+    let looked_at = std::io::stderr().is_terminal();
+    let builder = if looked_at { builder } else { builder.with_ansi(false) };
     let started = match config.format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),

@@ -35,9 +35,12 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 refused (policy, conflict, capacity), 4
 #[derive(Debug, Parser)]
 #[command(name = "ostler", version, after_help = AFTER, max_term_width = 100)]
 pub struct Args {
-    /// The gateway.
+    /// The gateway; that of the context if absent.
     #[arg(long, global = true, env = "OSTLER_SERVER", value_name = "URL")]
     pub server: Option<String>,
+    /// A fleet by the name that `~/.config/ostler/config.toml` gives it; its `current` if absent.
+    #[arg(long, global = true, env = "OSTLER_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
     /// How results are printed.
     #[arg(long, short, global = true, value_enum, default_value_t)]
     pub output: Format,
@@ -180,6 +183,8 @@ pub enum Command {
     Settings(SettingsCommand),
     /// Services and their leaders, nodes and workloads by state, warnings.
     Status,
+    /// The nodes by use, printed again every two seconds.
+    Top,
     /// Use and series of the fleet or of a node.
     Metrics {
         /// Of this node instead of the fleet.
@@ -238,6 +243,11 @@ pub enum Command {
         /// Where.
         #[command(flatten)]
         target: BusTarget,
+    },
+    /// Write the manual pages: `ostler manual /usr/local/share/man/man1`.
+    Manual {
+        /// Where; it is made if it is not there.
+        folder: PathBuf,
     },
     /// Print a completion script for a shell.
     Completions {

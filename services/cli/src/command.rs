@@ -4,6 +4,7 @@ use clap::CommandFactory as _;
 
 use crate::args::{Args, Command};
 use crate::client::Client;
+use crate::contexts;
 use crate::failure::Failure;
 use crate::session::Session;
 
@@ -21,19 +22,17 @@ mod import;
 mod instance;
 mod limits;
 mod logs;
+mod manual;
 mod node;
 mod plan;
 mod simulate;
 mod watch;
 mod workload;
 
-/// Where the gateway is unless something else is said.
-const DEFAULT_SERVER: &str = "http://127.0.0.1:8000";
-
 /// Does what was asked; the exit code.
 pub async fn run(args: Args) -> Result<u8, Failure> {
-    let server = args.server.as_deref().unwrap_or(DEFAULT_SERVER);
-    let session = Session { client: Client::new(server)?, format: args.output, yes: args.yes };
+    let server = contexts::server(args.server, args.context.as_deref())?;
+    let session = Session { client: Client::new(&server)?, format: args.output, yes: args.yes };
     match args.command {
         Command::Dev(dev) => crate::dev::run(dev).await.map(|()| 0),
         Command::Plan(args) => plan::run(&session, args).await,
@@ -42,6 +41,7 @@ pub async fn run(args: Args) -> Result<u8, Failure> {
             clap_complete::generate(shell, &mut Args::command(), "ostler", &mut out);
             Ok(0)
         }
+        Command::Manual { folder } => manual::write(&folder).map(|()| 0),
         Command::Simulate(args) => simulate::run(&session, args).await,
         Command::Config(command) => config::run(command),
         Command::Exec(args) => exec::run(&session, args).await,
@@ -75,6 +75,7 @@ async fn fleet_command(session: &Session, command: Command) -> Result<(), Failur
         Command::Quotas(command) => limits::quotas(session, command).await,
         Command::Settings(command) => limits::settings(session, command).await,
         Command::Status => fleet::status(session).await,
+        Command::Top => watch::every(true, || node::top(session)).await,
         Command::Metrics { node, range } => fleet::metrics(session, node, &range).await,
         Command::Events { follow, kind, workload, node, limit } => {
             let filters = [("kind", kind), ("workload", workload), ("node", node)];
@@ -99,7 +100,7 @@ async fn workload_command(session: &Session, command: Command) -> Result<(), Fai
             workload::scale(session, &workload, count, detach).await
         }
         Command::Restart(one) => workload::act(session, &one.workload, "restart").await,
-        Command::Promote(one) => workload::act(session, &one.workload, "promote").await,
+        Command::Promote(one) => workload::promote(session, &one.workload).await,
         Command::Stop(one) => workload::act(session, &one.workload, "stop").await,
         Command::Start(one) => workload::act(session, &one.workload, "start").await,
         Command::Rollback { workload, version } => {

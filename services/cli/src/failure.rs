@@ -14,12 +14,28 @@ pub struct Failure {
     pub code: u8,
     /// What is printed to stderr.
     pub text: String,
+    /// What the fleet called it, if it answered.
+    pub said: Option<Code>,
 }
 
 impl Failure {
+    fn new(code: u8, text: impl Display) -> Self {
+        Self { code, text: text.to_string(), said: None }
+    }
+
+    /// It was understood, and is not to be: policy, conflict, capacity.
+    pub fn refused(text: impl Display) -> Self {
+        Self::new(3, text)
+    }
+
+    /// The fleet answered that there is no such thing.
+    pub fn is_not_found(&self) -> bool {
+        self.said == Some(Code::NotFound)
+    }
+
     /// It was tried and did not succeed.
     pub fn failed(text: impl Display) -> Self {
-        Self { code: 1, text: text.to_string() }
+        Self::new(1, text)
     }
 
     /// It was tried and did not succeed, for a cause that has causes.
@@ -29,17 +45,24 @@ impl Failure {
 
     /// It was asked for in a way that makes no sense.
     pub fn usage(text: impl Display) -> Self {
-        Self { code: 2, text: text.to_string() }
+        Self::new(2, text)
     }
 
     /// Nobody answers.
     pub fn unreachable(text: impl Display) -> Self {
-        Self { code: 4, text: text.to_string() }
+        Self::new(4, text)
     }
 
-    /// Some of it was done.
-    pub fn partly(text: impl Display) -> Self {
-        Self { code: 5, text: text.to_string() }
+    /// What came of several things of which these failed: nothing, its own failure where all did for
+    /// one reason, or each of them by name.
+    pub fn of_some(mut failed: Vec<(String, Self)>, all: usize, what: &str) -> Result<(), Self> {
+        if failed.len() == 1 && all == 1 {
+            return failed.pop().map_or(Ok(()), |(_, failure)| Err(failure));
+        }
+        let Some((_, first)) = failed.first() else { return Ok(()) };
+        let code = if failed.len() == all { first.code } else { 5 };
+        let lines = failed.iter().map(|(name, failure)| format!("\n  {name}: {}", failure.text));
+        Err(Self::new(code, format!("{what}:{}", lines.collect::<String>())))
     }
 
     /// Prints it; the exit code of the program.
@@ -72,6 +95,6 @@ impl From<Problem> for Failure {
         if problem.code == Code::Internal && !problem.trace_id.is_empty() {
             text.push_str(&format!(" (trace {})", problem.trace_id));
         }
-        Self { code, text }
+        Self { code, text, said: Some(problem.code) }
     }
 }

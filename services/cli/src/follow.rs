@@ -95,7 +95,7 @@ pub async fn until_gone(session: &Session, path: &str) -> Result<(), Failure> {
     loop {
         tick.tick().await;
         match session.client.get::<Value>(path).await {
-            Err(failure) if failure.code == 1 => return Ok(()),
+            Err(failure) if failure.is_not_found() => return Ok(()),
             Err(failure) => return Err(failure),
             Ok(view) if clock::since(begin) > PATIENCE => {
                 let left = number(&view, "running");
@@ -130,7 +130,7 @@ pub async fn until_done(session: &Session, command: &Value) -> Result<(), Failur
                 let sentence = format!("{} {}: done", text(&now, "order"), text(&now, "target"));
                 return session.tell(&now, &sentence);
             }
-            "refused" => return Err(Failure { code: 3, text: last }),
+            "refused" => return Err(Failure::refused(last)),
             _ => {}
         }
     }

@@ -7,6 +7,7 @@ use clap::Parser as _;
 mod args;
 mod client;
 mod command;
+mod contexts;
 mod dev;
 mod failure;
 mod follow;

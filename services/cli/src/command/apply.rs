@@ -47,20 +47,24 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<(), Failure> {
     // All are read before any is applied: a wrong one changes nothing.
     let workloads: Vec<Workload> =
         args.files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
+    let mut failed = Vec::new();
+    let mut applied = Vec::new();
     for workload in &workloads {
-        let view = put(session, workload).await?;
-        if args.detach {
-            let version = text(&view, "version");
-            session.tell(&view, &format!("{} is applied, version {version}", workload.key()))?;
+        match put(session, workload).await {
+            Ok(view) => applied.push((workload, view)),
+            Err(failure) => failed.push((workload.key().to_string(), failure)),
         }
     }
-    if args.detach {
-        return Ok(());
+    for (workload, view) in &applied {
+        let done = if args.detach {
+            let version = text(view, "version");
+            session.tell(view, &format!("{} is applied, version {version}", workload.key()))
+        } else {
+            follow::until_ready(session, &path_of(workload), within.into()).await
+        };
+        failed.extend(done.err().map(|failure| (workload.key().to_string(), failure)));
     }
-    for workload in &workloads {
-        follow::until_ready(session, &path_of(workload), within.into()).await?;
-    }
-    Ok(())
+    Failure::of_some(failed, workloads.len(), "not done")
 }
 
 /// `ostler create`.

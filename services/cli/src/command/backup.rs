@@ -11,6 +11,7 @@ use std::path::Path;
 use indicatif::ProgressBar;
 use ostler_bus::backup::Copied;
 use ostler_core::id::PoolName;
+use ostler_service::Chain;
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempDir};
 
@@ -156,7 +157,7 @@ pub async fn restore(file: &Path, target: BusTarget) -> Result<(), Failure> {
         return Err(Failure::usage(format!("the file has other pools: say {}", theirs.join(" "))));
     }
     let copies: Vec<Copied> = head.streams.iter().map(|packed| packed.copied.clone()).collect();
-    let refused = |error| Failure { code: 3, ..Failure::caused(error) };
+    let refused = |error| Failure::refused(Chain(&error));
     bus.vacant(&copies, &pools).await.map_err(refused)?;
     let bar = ProgressBar::new(u64::try_from(copies.len()).unwrap_or(0));
     for (number, copied) in copies.iter().enumerate() {

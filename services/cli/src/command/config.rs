@@ -1,56 +1,63 @@
 //! `ostler config`: check and show settings, by the code that services start with.
 
-use std::path::Path;
-
+use ostler_core::document::{self, Problem};
 use ostler_service::config::Settings;
+use serde::Deserialize;
 
 use crate::args::ConfigCommand;
 use crate::failure::Failure;
 use crate::output;
 
+/// All settings, as the services read them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    bus: ostler_bus::Config,
+    gateway: ostler_gateway::Config,
+    registry: ostler_registry::Config,
+    scheduler: ostler_scheduler::Config,
+    metrics: ostler_metrics::Config,
+    executor: ostler_executor::Config,
+    telemetry: ostler_service::telemetry::Config,
+}
+
 /// `ostler config validate` and `show`.
 pub fn run(command: ConfigCommand) -> Result<u8, Failure> {
     match command {
         ConfigCommand::Validate { file } => {
-            let settings = load(Some(&file))?;
-            let problems = problems(&settings);
+            let text = std::fs::read_to_string(&file).map_err(|error| {
+                Failure::usage(format!("cannot read {}: {error}", file.display()))
+            })?;
+            let problems = problems(&text);
             if problems.is_empty() {
                 output::print(&format!("{} is fine\n", file.display()));
                 return Ok(0);
             }
-            Err(Failure::failed(format!("{}:\n{}", file.display(), problems.join("\n"))))
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Err(Failure::failed(format!("{}:\n{}", file.display(), lines.join("\n"))))
         }
         ConfigCommand::Show { config, origin } => {
-            let settings = load(config.as_deref())?;
-            output::print(&settings.show(origin));
+            let said = Settings::load(config.as_deref()).map_err(Failure::usage)?;
+            let File { bus, gateway, registry, scheduler, metrics, executor, telemetry } =
+                File::default();
+            let all = said
+                .or("bus", &bus)
+                .or("gateway", &gateway)
+                .or("registry", &registry)
+                .or("scheduler", &scheduler)
+                .or("metrics", &metrics)
+                .or("executor", &executor)
+                .or("telemetry", &telemetry);
+            output::print(&all.show(origin));
             Ok(0)
         }
     }
 }
 
-fn load(file: Option<&Path>) -> Result<Settings, Failure> {
-    Settings::load(file).map_err(Failure::usage)
+/// Everything that is wrong with a file, by line.
+fn problems(text: &str) -> Vec<Problem> {
+    document::toml(text).map_or_else(|wrong| wrong, |tree| document::read::<File>(tree).problems)
 }
-
-/// Every error of every section.
-fn problems(settings: &Settings) -> Vec<String> {
-    let mut problems = settings.unknown_sections(&SECTIONS);
-    let mut note = |result: Result<(), ostler_service::config::ConfigError>| {
-        problems.extend(result.err().map(|error| error.to_string()));
-    };
-    note(settings.section::<ostler_bus::Config>("bus").map(drop));
-    note(settings.section::<ostler_gateway::Config>("gateway").map(drop));
-    note(settings.section::<ostler_registry::Config>("registry").map(drop));
-    note(settings.section::<ostler_scheduler::Config>("scheduler").map(drop));
-    note(settings.section::<ostler_metrics::Config>("metrics").map(drop));
-    note(settings.section::<ostler_executor::Config>("executor").map(drop));
-    note(settings.section::<ostler_service::telemetry::Config>("telemetry").map(drop));
-    problems
-}
-
-/// The sections that there are.
-const SECTIONS: [&str; 7] =
-    ["bus", "gateway", "registry", "scheduler", "metrics", "executor", "telemetry"];
 
 #[cfg(test)]
 mod tests {
@@ -94,7 +101,19 @@ mod tests {
         check::<ostler_metrics::Config>("metrics", &[]);
         check::<ostler_executor::Config>("executor", &["name", "hardware", "data_dir"]);
         check::<ostler_service::telemetry::Config>("telemetry", &[]);
-        let sections: Vec<String> = all_settings().keys().cloned().collect();
-        assert!(sections.iter().all(|name| SECTIONS.contains(&name.as_str())), "{sections:?}");
+    }
+
+    #[test]
+    fn every_problem_of_a_file_is_named_with_its_line() {
+        assert_eq!(problems(include_str!("../../../../deploy/ostler.toml")), []);
+        let wrong = "[bus]\nurll = \"nats://h\"\nrequest_timeout = 5\n\n[sheduler]\nbatch = 1\n";
+        let said: Vec<String> = problems(wrong).iter().map(ToString::to_string).collect();
+        expect_test::expect![[r#"
+            line 2: `bus.urll`: unknown key `urll`; the nearest known key is `url`
+            line 3: `bus.request_timeout`: expected a string, found `5`
+            line 5: `sheduler`: unknown key `sheduler`; the nearest known key is `scheduler`"#]]
+        .assert_eq(&said.join("\n"));
+        let said: Vec<String> = problems("[bus\nurl = 1").iter().map(ToString::to_string).collect();
+        assert!(said[0].starts_with("line 1: not TOML: "), "{said:?}");
     }
 }

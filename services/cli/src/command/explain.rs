@@ -1,5 +1,6 @@
 //! `ostler explain`: why it is there, why not elsewhere, what would unblock it.
 
+use ostler_schemas::problem::Code;
 use serde_json::Value;
 
 use crate::args::ExplainArgs;
@@ -38,19 +39,23 @@ async fn find(session: &Session, what: &str, node: Option<&str>) -> Result<Value
     if let Ok(path) = workload_path(what) {
         match session.client.get::<Value>(&format!("{path}/explain{only}")).await {
             Ok(document) => return known(document, node),
-            Err(failure) if failure.code != 1 => return Err(failure),
-            Err(_) => {}
+            Err(failure) if failure.is_not_found() => {}
+            Err(failure) => return Err(failure),
         }
     }
     if node.is_none() && !what.contains('/') {
         match session.client.get::<Value>(&format!("/v1/nodes/{}/explain", encode(what))).await {
             Ok(document) => return Ok(document),
-            Err(failure) if failure.code == 4 => return Err(failure),
-            Err(_) => {}
+            Err(failure) if failure.is_not_found() || failure.code == 2 => {}
+            Err(failure) => return Err(failure),
         }
     }
-    let missing = |_| Failure::failed(format!("there is no workload, node or instance `{what}`"));
-    let view = session::instance(session, what).await.map_err(missing)?;
+    let view = session::instance(session, what).await.map_err(|failure| match failure.said {
+        Some(Code::NotFound | Code::Malformed) => {
+            Failure::failed(format!("there is no workload, node or instance `{what}`"))
+        }
+        _ => failure,
+    })?;
     let path = format!("/v1/instances/{}/explain{only}", output::text(&view, "id"));
     known(session.client.get::<Value>(&path).await?, node)
 }

@@ -93,7 +93,7 @@ pub async fn relocate(
     node: Option<String>,
 ) -> Result<(), Failure> {
     let view = session::instance(session, instance).await?;
-    let body = json!({ "node": node.unwrap_or_default() });
+    let body = node.map_or_else(|| json!({}), |node| json!({ "node": node }));
     let path = format!("/v1/instances/{}/move", text(&view, "id"));
     let command: Value = session.client.json(Method::POST, &path, Some(&body)).await?;
     follow::until_done(session, &command).await

@@ -59,29 +59,37 @@ pub(super) fn path(node: &str) -> String {
     format!("/v1/nodes/{}", encode(node))
 }
 
+const COLUMNS: &[Column] = &[
+    column("ID", |item| text(item, "name")),
+    column("STATUS", |item| text(item, "liveness")),
+    column("ADMIN", |item| text(item, "admin")),
+    column("INSTANCES", |item| {
+        format!("{}/{}", text(item, "instances"), text(item, "max_instances"))
+    }),
+    column("CPU", |item| live(item, "use.cpu")),
+    column("MEMORY", |item| live(item, "use.memory")),
+    column("ZONE", |item| text(item, "zone")),
+    column("LAST HEARTBEAT", |item| ago(item, "last_heartbeat")),
+    wide("POOL", |item| text(item, "pool")),
+    wide("EPOCH", |item| text(item, "epoch")),
+    wide("DRIVERS", |item| keys(&item["drivers"])),
+    wide("ADDRESS", |item| item["addresses"][0].as_str().unwrap_or("-").to_owned()),
+    wide("VERSION", |item| text(item, "version")),
+];
+
 async fn list(session: &Session) -> Result<(), Failure> {
-    let items = session.client.list("/v1/nodes").await?;
-    output::list(
-        session.format,
-        &items,
-        &[
-            column("ID", |item| text(item, "name")),
-            column("STATUS", |item| text(item, "liveness")),
-            column("ADMIN", |item| text(item, "admin")),
-            column("INSTANCES", |item| {
-                format!("{}/{}", text(item, "instances"), text(item, "max_instances"))
-            }),
-            column("CPU", |item| live(item, "use.cpu")),
-            column("MEMORY", |item| live(item, "use.memory")),
-            column("ZONE", |item| text(item, "zone")),
-            column("LAST HEARTBEAT", |item| ago(item, "last_heartbeat")),
-            wide("POOL", |item| text(item, "pool")),
-            wide("EPOCH", |item| text(item, "epoch")),
-            wide("DRIVERS", |item| keys(&item["drivers"])),
-            wide("ADDRESS", |item| item["addresses"][0].as_str().unwrap_or("-").to_owned()),
-            wide("VERSION", |item| text(item, "version")),
-        ],
-    )
+    output::list(session.format, &session.client.list("/v1/nodes").await?, COLUMNS)
+}
+
+/// `ostler top`: those that work hardest first.
+pub async fn top(session: &Session) -> Result<(), Failure> {
+    let mut items = session.client.list("/v1/nodes").await?;
+    let used = |item: &Value, what: &str| item["use"][what].as_f64().unwrap_or_default();
+    items.sort_by(|a, b| {
+        let (a, b) = (used(a, "cpu") + used(a, "memory"), used(b, "cpu") + used(b, "memory"));
+        b.total_cmp(&a)
+    });
+    output::list(session.format, &items, COLUMNS)
 }
 
 /// A share of use, where the node is there to tell it.

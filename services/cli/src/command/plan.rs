@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::apply::{path_of, read};
 use super::explain::render::{amounts, because, commas};
 use crate::args::PlanArgs;
+use crate::client::encode;
 use crate::failure::Failure;
 use crate::output::{self, text};
 use crate::session::Session;
@@ -20,19 +21,22 @@ pub async fn run(session: &Session, args: PlanArgs) -> Result<u8, Failure> {
         args.files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
     let body = body(&workloads, &args)?;
     let plan: Value = session.client.json(Method::POST, "/v1/plan", Some(&body)).await?;
+    let mut differs = String::new();
+    for workload in &workloads {
+        differs.push_str(&difference(session, workload).await?);
+    }
     // The gateway wraps a document whose shape is the leader's.
     if let Some(text) = output::machine(session.format, &plan)? {
         output::print(&text);
     } else {
-        for workload in &workloads {
-            print_diff(session, workload).await?;
-        }
+        output::print(&differs);
         output::print(&people(&plan));
     }
     let some = |name: &str| plan[name].as_array().is_some_and(|list| !list.is_empty());
     let unplaced = plan["unplaced"].as_object().is_some_and(|map| !map.is_empty());
     let survives = plan["survives"].as_bool().unwrap_or(!unplaced);
-    let changes = some("placements") || some("stops") || some("moves") || some("waits");
+    let moves = some("placements") || some("stops") || some("moves") || some("waits");
+    let changes = moves || !differs.is_empty();
     Ok(match (survives && !unplaced, changes) {
         (false, _) => 1,
         (true, true) => 10,
@@ -58,20 +62,27 @@ fn body(workloads: &[Workload], args: &PlanArgs) -> Result<Value, Failure> {
 }
 
 /// What of the text in force would change, a line each.
-async fn print_diff(session: &Session, workload: &Workload) -> Result<(), Failure> {
-    let wanted = serde_json::to_value(workload).map_err(Failure::failed)?;
+async fn difference(session: &Session, workload: &Workload) -> Result<String, Failure> {
     let have = match session.client.get::<Value>(&path_of(workload)).await {
         Ok(view) => view["spec"].clone(),
-        Err(failure) if failure.code == 1 => {
-            output::print(&format!("+ {} is new\n", workload.key()));
-            return Ok(());
+        Err(failure) if failure.is_not_found() => {
+            return Ok(format!("+ {} is new\n", workload.key()));
         }
         Err(failure) => return Err(failure),
     };
+    let mut wanted = workload.clone();
+    for (_, artifact) in wanted.artifacts_mut() {
+        // The text in force names the version that the newest one was then.
+        if !artifact.contains('@') {
+            let path = format!("/v1/artifacts/{}", encode(artifact));
+            let newest: Value = session.client.get(&path).await?;
+            artifact.push_str(&format!("@{}", text(&newest, "version")));
+        }
+    }
+    let wanted = serde_json::to_value(wanted).map_err(Failure::failed)?;
     let mut lines = String::new();
     diff("", &have, &wanted, &mut lines);
-    output::print(&lines);
-    Ok(())
+    Ok(lines)
 }
 
 fn diff(path: &str, have: &Value, want: &Value, lines: &mut String) {

@@ -100,7 +100,14 @@ pub async fn scale(
     follow::until_ready(session, &path, follow::PATIENCE).await
 }
 
-/// `restart`, `promote`, `stop`, `start`.
+/// `promote`.
+pub async fn promote(session: &Session, workload: &str) -> Result<(), Failure> {
+    let path = format!("{}/promote", workload_path(workload)?);
+    let command: Value = session.client.post(&path).await?;
+    follow::until_done(session, &command).await
+}
+
+/// `restart`, `stop`, `start`.
 pub async fn act(session: &Session, workload: &str, verb: &str) -> Result<(), Failure> {
     let path = workload_path(workload)?;
     let answer: Value = session.client.post(&format!("{path}/{verb}")).await?;
@@ -129,19 +136,10 @@ pub async fn delete(session: &Session, delete: DeleteArgs) -> Result<(), Failure
     let mut failed = Vec::new();
     for workload in &delete.workloads {
         if let Err(failure) = delete_one(session, workload, &delete).await {
-            failed.push((workload, failure));
+            failed.push((workload.clone(), failure));
         }
     }
-    match (failed.len(), failed.pop()) {
-        (0, _) | (_, None) => Ok(()),
-        (all, Some((_, failure))) if all == delete.workloads.len() => Err(failure),
-        (_, Some((workload, failure))) => {
-            failed.push((workload, failure));
-            let lines =
-                failed.iter().map(|(name, failure)| format!("\n  {name}: {}", failure.text));
-            Err(Failure::partly(format!("not deleted:{}", lines.collect::<String>())))
-        }
-    }
+    Failure::of_some(failed, delete.workloads.len(), "not deleted")
 }
 
 async fn delete_one(session: &Session, workload: &str, how: &DeleteArgs) -> Result<(), Failure> {

@@ -74,8 +74,7 @@ async fn prepare(args: &DevArgs) -> Result<Layout, Failure> {
 /// The address, with a free port for port 0; refuses one that is taken.
 fn free(listen: SocketAddr) -> Result<SocketAddr, Failure> {
     let socket = TcpListener::bind(listen).map_err(|error| {
-        let text = format!("cannot listen on {listen}: {error}; name another with --listen");
-        Failure { code: 3, text }
+        Failure::refused(format!("cannot listen on {listen}: {error}; name another with --listen"))
     })?;
     socket.local_addr().map_err(Failure::failed)
 }

@@ -138,9 +138,7 @@ pub fn lock(dir: &Path) -> Result<Lock, Failure> {
     fs::create_dir_all(dir).map_err(broken(dir))?;
     let path = dir.join("lock");
     let file = File::create(&path).map_err(broken(&path))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| Failure {
-        code: 3,
-        text: format!("a dev fleet runs in {} already", dir.display()),
-    })?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| Failure::refused(format!("a dev fleet runs in {} already", dir.display())))?;
     Ok(Lock { _file: file })
 }

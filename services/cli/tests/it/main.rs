@@ -3,6 +3,7 @@
 mod artifacts;
 mod auction;
 mod backup;
+mod command;
 mod even;
 mod exec;
 mod faults;
