@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures a selection in about ten minutes and shows the difference to loadtest/BASELINE.json.
 #
-# Called by `make bench` with the folder of the binaries in BIN. `WRITE=1 make bench` keeps the figures.
+# Called by `make bench` with the folder of the binaries in BIN. `WRITE=1 make bench` keeps the figures,
+# `ONLY='place|api' make bench` measures what is called so.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -12,6 +13,7 @@ trap 'rm -rf "$out"' EXIT
 measure() {
     local name=$1
     shift
+    [[ $name =~ ${ONLY:-.} ]] || return 0
     printf '\n── %s: ostler-loadtest %s\n' "$name" "$*"
     "$BIN/ostler-loadtest" "$@" --json "$out/$name.json"
 }
