@@ -49,6 +49,7 @@ fn report(instances: u16) -> Report {
         proven: true,
         since: NOW,
         ready_at: Some(NOW),
+        proven_at: Some(NOW),
         restarts: 0,
         exit: None,
         reason: String::new(),
@@ -61,6 +62,7 @@ fn report(instances: u16) -> Report {
         incarnation: 1,
         term: Term(2),
         applied: Revision(12_345),
+        pool: None,
         statuses: (0..instances).map(status).collect(),
     }
 }

@@ -61,8 +61,8 @@ fn a_manifest_has_these_bytes() {
     );
 }
 
-#[test]
-fn a_report_has_these_bytes() {
+/// A report of one instance; what came later to the message is absent.
+fn report() -> Report {
     let status = Status {
         id: InstanceId::from_bits(0x0123_4567_89ab_cdef_0123),
         generation: Generation(2),
@@ -71,6 +71,7 @@ fn a_report_has_these_bytes() {
         proven: true,
         since: Timestamp::from_millis(1_700_000_000_001),
         ready_at: Some(Timestamp::from_millis(1_700_000_000_000)),
+        proven_at: None,
         restarts: 3,
         exit: Some(Exit::Code(-1)),
         reason: "it broke".to_owned(),
@@ -78,17 +79,35 @@ fn a_report_has_these_bytes() {
         version: Version(4),
         usage: Usage { cpu: 12, memory: 34 },
     };
-    let report = Report {
+    Report {
         epoch: Epoch(2),
         incarnation: 1_700_000_000_000,
         term: Term(3),
         applied: Revision(812),
+        pool: None,
         statuses: vec![status],
-    };
+    }
+}
+
+#[test]
+fn a_report_has_these_bytes() {
+    check(
+        &report(),
+        &expect![
+            "08021080d095ffbc31180320ac062a390a0a0123456789abcdef01231002180928013081d095ffbc313880d095ffbc3140034a020801520869742062726f6b6558e7246004680c7022"
+        ],
+    );
+}
+
+#[test]
+fn a_report_that_names_its_pool_and_when_an_instance_was_proven_has_these_bytes() {
+    let mut report = report();
+    report.pool = Some("gpu".parse().expect("a name"));
+    report.statuses[0].proven_at = Some(Timestamp::from_millis(1_700_000_000_000));
     check(
         &report,
         &expect![
-            "08021080d095ffbc31180320ac062a390a0a0123456789abcdef01231002180928013081d095ffbc313880d095ffbc3140034a020801520869742062726f6b6558e7246004680c7022"
+            "08021080d095ffbc31180320ac062a400a0a0123456789abcdef01231002180928013081d095ffbc313880d095ffbc3140034a020801520869742062726f6b6558e7246004680c70227880d095ffbc313203677075"
         ],
     );
 }

@@ -118,6 +118,7 @@ fn report(engine: &mut Engine) -> (NodeName, Report) {
         proven: false,
         since: NOW,
         ready_at: None,
+        proven_at: None,
         restarts: 0,
         exit: None,
         reason: String::new(),
@@ -126,7 +127,7 @@ fn report(engine: &mut Engine) -> (NodeName, Report) {
         usage: Usage::default(),
     };
     let statuses = there.map(status).collect();
-    let report = Report { epoch: node(7).epoch, incarnation: 0, term, applied, statuses };
+    let report = Report { epoch: node(7).epoch, term, applied, statuses, ..Report::default() };
     (name, report)
 }
 

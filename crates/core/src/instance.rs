@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{
-    Epoch, Generation, InstanceId, Namespace, PortName, Revision, Slot, SpecHash, Term, Version,
-    WorkloadKey, WorkloadName,
+    Epoch, Generation, InstanceId, Namespace, PoolName, PortName, Revision, Slot, SpecHash, Term,
+    Version, WorkloadKey, WorkloadName,
 };
 use crate::resources::{Bytes, Resources};
 use crate::time::{Span, Timestamp};
@@ -252,6 +252,8 @@ pub struct Status {
     pub since: Timestamp,
     /// When it became ready, by the node's clock.
     pub ready_at: Option<Timestamp>,
+    /// When it became proven, by the node's clock; `None` also from an executor that does not say.
+    pub proven_at: Option<Timestamp>,
     /// How often it was restarted on this node.
     pub restarts: u32,
     /// How it last ended.
@@ -278,6 +280,8 @@ pub struct Report {
     /// The revision of the manifest that was applied. "Not in the report" means ended only if this
     /// is at or past the revision that named the id.
     pub applied: Revision,
+    /// The pool whose manifest that was; `None`: from an executor that does not say.
+    pub pool: Option<PoolName>,
     /// Every id of that manifest, by id.
     pub statuses: Vec<Status>,
 }

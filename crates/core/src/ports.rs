@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::placement::score::mix;
+
 /// Ports that are taken on one node, as blocks that do not overlap, and where the search for the
 /// next dynamic block begins: ports that were just freed are not given again at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +30,14 @@ impl PortTable {
         Self { first, last, next: first, blocks: BTreeMap::new() }
     }
 
-    /// The dynamic range, when the node says another; what is taken stays taken.
-    pub fn set_range(&mut self, (first, last): (u16, u16)) {
+    /// The dynamic range, when the node says another; what is taken stays taken. The search begins
+    /// somewhere in it that depends on `whose`, the node's key: several fleets on one host would
+    /// otherwise all want the lowest ports first, and decline each other's. Without a key it begins
+    /// at the first port.
+    pub fn set_range(&mut self, (first, last): (u16, u16), whose: &str) {
         if (self.first, self.last) != (first, last) {
             (self.first, self.last, self.next) = (first, last, first);
+            self.next = first.saturating_add(offset(whose, last.saturating_sub(first)));
         }
     }
 
@@ -101,6 +107,15 @@ impl PortTable {
     }
 }
 
+/// A number up to `most`, included; 0 for nobody.
+fn offset(whose: &str, most: u16) -> u16 {
+    if whose.is_empty() {
+        return 0;
+    }
+    let all = whose.bytes().fold(0, |sum, byte| mix(sum ^ u64::from(byte)));
+    u16::try_from(all % (u64::from(most) + 1)).expect("not above `most`")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +152,29 @@ mod tests {
         assert_eq!(table.grant(one()), Some(65_535));
         assert_eq!(table.grant(one()), None);
         assert!(!table.is_free(65_535, 2));
+    }
+
+    #[test]
+    fn fleets_that_share_a_host_begin_at_other_ports_and_each_gets_all_of_its_range() {
+        let range = (20_000, 29_999);
+        let begin = |key: &str| {
+            let mut table = PortTable::new((0, 0));
+            table.set_range(range, key);
+            table
+        };
+        let firsts: Vec<u16> = ["", "UA", "UB", "UC"]
+            .iter()
+            .map(|key| begin(key).grant(Block { count: 4, align: 8 }).expect("there is room"))
+            .collect();
+        assert_eq!(firsts[0], 20_000);
+        assert!(firsts.iter().all(|first| first % 8 == 0 && range.0 <= *first));
+        assert!(firsts[1..].iter().all(|first| firsts.iter().filter(|f| f == &first).count() == 1));
+        let mut table = begin("UA");
+        assert_eq!(table.find(one()), begin("UA").find(one()), "the same key, the same place");
+        for _ in range.0..=range.1 {
+            assert!(table.grant(one()).is_some_and(|port| (range.0..=range.1).contains(&port)));
+        }
+        assert_eq!(table.grant(one()), None);
     }
 
     #[test]

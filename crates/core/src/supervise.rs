@@ -130,6 +130,9 @@ pub struct Life {
     pub readying: bool,
     /// When it became ready.
     pub ready_at: Option<Timestamp>,
+    /// When it became proven.
+    #[serde(default)]
+    pub proven_at: Option<Timestamp>,
     /// How often it was restarted.
     pub restarts: u32,
     /// Failures since it was last proven.
@@ -174,6 +177,7 @@ impl Life {
             proven: false,
             readying: false,
             ready_at: None,
+            proven_at: None,
             restarts: 0,
             streak: 0,
             failures: Vec::new(),
@@ -287,6 +291,7 @@ impl Life {
             proven: self.proven,
             since: self.since,
             ready_at: self.ready_at,
+            proven_at: self.proven_at,
             restarts: self.restarts,
             exit: self.exit,
             reason: self.reason.clone(),

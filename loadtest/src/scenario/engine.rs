@@ -291,6 +291,7 @@ fn running(manifest: &Manifest, applied: Revision) -> NodeReport {
         proven: true,
         since: START,
         ready_at: Some(START),
+        proven_at: None,
         restarts: 0,
         exit: None,
         reason: String::new(),
@@ -299,5 +300,5 @@ fn running(manifest: &Manifest, applied: Revision) -> NodeReport {
         usage: Usage::default(),
     });
     let statuses = statuses.collect();
-    NodeReport { epoch: Epoch(1), incarnation: 0, term: Term(1), applied, statuses }
+    NodeReport { epoch: Epoch(1), term: Term(1), applied, statuses, ..NodeReport::default() }
 }

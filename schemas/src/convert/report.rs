@@ -1,6 +1,6 @@
 //! Reports.
 
-use ostler_core::id::{Epoch, Generation, Revision, Term, Version};
+use ostler_core::id::{Epoch, Generation, IdError, PoolName, Revision, Term, Version};
 use ostler_core::instance::{Exit, Observed, Report, Status, Usage};
 use ostler_core::time::Timestamp;
 use prost::Message;
@@ -56,6 +56,10 @@ fn exit_to_wire(exit: Exit) -> pb::Exit {
     pb::Exit { how: Some(how) }
 }
 
+fn moment(ms: u64) -> Option<Timestamp> {
+    (ms != 0).then(|| Timestamp::from_millis(ms))
+}
+
 impl TryFrom<pb::InstanceStatus> for Status {
     type Error = WireError;
     fn try_from(raw: pb::InstanceStatus) -> Result<Self, WireError> {
@@ -66,7 +70,8 @@ impl TryFrom<pb::InstanceStatus> for Status {
             ready: raw.ready,
             proven: raw.proven,
             since: Timestamp::from_millis(raw.since_ms),
-            ready_at: (raw.ready_at_ms != 0).then(|| Timestamp::from_millis(raw.ready_at_ms)),
+            ready_at: moment(raw.ready_at_ms),
+            proven_at: moment(raw.proven_at_ms),
             restarts: raw.restarts,
             exit: raw.exit.and_then(exit),
             reason: raw.reason,
@@ -87,6 +92,7 @@ impl From<&Status> for pb::InstanceStatus {
             proven: status.proven,
             since_ms: status.since.as_millis(),
             ready_at_ms: status.ready_at.map_or(0, Timestamp::as_millis),
+            proven_at_ms: status.proven_at.map_or(0, Timestamp::as_millis),
             restarts: status.restarts,
             exit: status.exit.map(exit_to_wire),
             reason: status.reason.clone(),
@@ -95,6 +101,13 @@ impl From<&Status> for pb::InstanceStatus {
             used_cpu: status.usage.cpu,
             used_memory: status.usage.memory,
         }
+    }
+}
+
+fn pool_from_wire(text: &str) -> Result<Option<PoolName>, WireError> {
+    match text {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|error: IdError| WireError::field("pool", error)),
     }
 }
 
@@ -108,6 +121,7 @@ impl Wire for Report {
             incarnation: self.incarnation,
             term: self.term.0,
             applied: self.applied.0,
+            pool: self.pool.as_ref().map(ToString::to_string).unwrap_or_default(),
             statuses: self.statuses.iter().map(Into::into).collect(),
         };
         pack(message.encode_to_vec())
@@ -128,6 +142,7 @@ impl Wire for Report {
             incarnation: raw.incarnation,
             term: Term(raw.term),
             applied: Revision(raw.applied),
+            pool: pool_from_wire(&raw.pool)?,
             statuses: raw.statuses.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ostler_bus::Bus;
-use ostler_core::id::{InstanceId, SpecHash};
+use ostler_core::id::{InstanceId, PoolName, SpecHash};
 use ostler_core::instance::{Manifest, Spec, Status, Usage};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,8 @@ const BATCH: usize = 1024;
 /// What the loop is told.
 #[derive(Debug)]
 pub enum Message {
+    /// Manifests that follow are this pool's.
+    Pool(PoolName),
     /// The manifest was read; specifications that were at hand.
     Manifest(Box<Manifest>, HashMap<SpecHash, Arc<Spec>>),
     /// The manifest was read and is the one that was applied.
@@ -69,8 +71,12 @@ pub enum Message {
 /// How things stand.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    /// The manifest that was applied.
+    /// The pool that is obeyed, once that is known.
+    pub pool: Option<PoolName>,
+    /// The manifest of it that was applied.
     pub applied: Applied,
+    /// How many that have not ended are named by that.
+    pub named: usize,
     /// Every instance, by id.
     pub statuses: Vec<Status>,
 }
@@ -201,6 +207,7 @@ impl Agent {
         match message {
             // What goes takes nothing new in: nobody would stop it.
             Message::Manifest(..) | Message::Specs(_) if self.halting.is_some() => {}
+            Message::Pool(pool) => self.roster.enter_pool(pool, &mut work.roster),
             Message::Manifest(manifest, specs) => {
                 self.shared.heard();
                 self.with_roster(|roster, at| roster.apply(*manifest, specs, at, &mut work.roster));
@@ -255,7 +262,12 @@ impl Agent {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot { applied: self.roster.applied(), statuses: self.roster.statuses() }
+        Snapshot {
+            pool: self.roster.pool().cloned(),
+            applied: self.roster.applied(),
+            named: self.roster.named(),
+            statuses: self.roster.statuses(),
+        }
     }
 
     /// Tells each instance whose time has come.

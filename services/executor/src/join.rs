@@ -62,7 +62,8 @@ pub async fn join(
 const LOOK_MS: std::ops::Range<u64> = 60_000..120_000;
 
 /// Says hello again when the node was removed from the fleet, so that the fleet can say what is to
-/// become of what runs here, and when its labels have changed. Ends when it is refused, or stopped.
+/// become of what runs here, and when its labels have changed; hears to which pool the node was
+/// given. Ends when it is refused, or stopped.
 pub async fn stay(
     bus: &Bus,
     (site, key): (&Site, &KeyPair),
@@ -81,18 +82,23 @@ pub async fn stay(
         }
         if !again {
             let challenge = pb::Challenge { node: site.node.to_string() };
-            let known = bus.call(&challenge, &caller(site)).await;
-            again = known.is_ok_and(|known| known.unknown);
+            if let Ok(known) = bus.call(&challenge, &caller(site)).await {
+                again = known.unknown;
+                known.pool.parse().into_iter().for_each(|now| enter(pool, now));
+            }
         }
         if again {
             warn!("node {} was removed or has other labels: it says hello again", site.node);
             let Some(admission) = join(bus, site, key, shared, stop).await? else { return Ok(()) };
-            let now = admission.pool;
-            pool.send_if_modified(|before| std::mem::replace(before, now.clone()) != now);
+            enter(pool, admission.pool);
             shared.sync.notify_one();
             shared.report_again();
         }
     }
+}
+
+fn enter(pool: &watch::Sender<PoolName>, now: PoolName) {
+    pool.send_if_modified(|before| std::mem::replace(before, now.clone()) != now);
 }
 
 /// Whether asking again would get the same answer.

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use ostler_core::id::{InstanceId, SpecHash};
+use ostler_core::id::{InstanceId, PoolName, SpecHash};
 use ostler_core::instance::Spec;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing::error;
 
@@ -47,11 +48,22 @@ pub enum JournalError {
     },
 }
 
+/// Which manifest was applied, and of which pool.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Standing {
+    /// The pool; `None`: written by an executor that did not say.
+    #[serde(default)]
+    pub pool: Option<PoolName>,
+    /// The manifest.
+    #[serde(flatten)]
+    pub manifest: Applied,
+}
+
 /// What the journal held.
 #[derive(Debug, Default)]
 pub struct Saved {
-    /// The manifest that was applied.
-    pub applied: Applied,
+    /// Which manifest was applied.
+    pub applied: Standing,
     /// The instances, with their specifications.
     pub lives: Vec<Life>,
 }
@@ -59,8 +71,8 @@ pub struct Saved {
 /// What is to be written together.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// The manifest that was applied, if that changed.
-    pub applied: Option<Applied>,
+    /// Which manifest was applied, if that changed.
+    pub applied: Option<Standing>,
     /// Specifications that instances need, by hash.
     pub specs: BTreeMap<SpecHash, Arc<Spec>>,
     /// Instances as they are now.

@@ -1,6 +1,9 @@
 //! Reads the node's manifest: on connect, on hint, on request, and every minute or so.
 //!
 //! A hint says "look" and nothing else. What is absent or cannot be read changes nothing.
+//!
+//! A node that is given to another pool obeys the old one until nothing is left that it named: its
+//! leader alone can say what becomes of that.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,11 +14,11 @@ use ostler_core::id::{NodeName, PoolName, Revision, SpecHash};
 use ostler_core::instance::{Manifest, Spec};
 use ostler_schemas::bucket::{ManifestKey, SpecKey};
 use rand::Rng;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::agent::Message;
+use crate::agent::{Message, Snapshot};
 use crate::fence::Fence;
 use crate::journal::Applied;
 use crate::shared::Shared;
@@ -33,6 +36,8 @@ pub struct Reader {
     last: Applied,
     hinted: Revision,
     pool: watch::Receiver<PoolName>,
+    /// Nothing of this pool was read yet: what a replica says may be older than what was applied.
+    by_leader: bool,
 }
 
 impl Reader {
@@ -57,6 +62,7 @@ impl Reader {
             last: Applied::default(),
             hinted: Revision(0),
             pool,
+            by_leader: false,
         }
     }
 
@@ -64,12 +70,19 @@ impl Reader {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut state = self.bus.state();
         let mut hints = None;
+        if !self.begin().await {
+            return;
+        }
         loop {
+            if self.follow_pool().await {
+                hints = None;
+            }
             if hints.is_none() {
                 hints = self.bus.hints(&self.key.pool, &self.key.node).await.ok();
             }
             let again = self.read().await;
             let wait = match (again, &hints) {
+                (Again::Soon | Again::Later, _) if self.is_leaving() => between(250, 750),
                 (Again::Soon, _) => between(50, 200),
                 (Again::Later, Some(_)) => between(30_000, 90_000),
                 (Again::Later, None) => between(500, 1500),
@@ -81,18 +94,59 @@ impl Reader {
                 () = self.shared.sync.notified() => {}
                 changed = state.changed() => if changed.is_err() { return },
                 moved = self.pool.changed() => match moved {
-                    Ok(()) => {
-                        let pool = self.pool.borrow_and_update().clone();
-                        info!("node {} is in pool {pool} now", self.key.node);
-                        self.key.pool = pool;
-                        self.hinted = Revision(0);
-                        hints = None;
-                    }
+                    Ok(()) => info!(
+                        "node {} was given to pool {}",
+                        self.key.node,
+                        *self.pool.borrow_and_update()
+                    ),
                     // Nobody asks any more: the executor stops.
                     Err(_) => return,
                 },
             }
         }
+    }
+
+    /// Goes on with the pool that was obeyed last if that left something. `false`: the loop ended.
+    async fn begin(&mut self) -> bool {
+        let Some(Snapshot { pool, named, .. }) = self.standing().await else { return false };
+        match pool.filter(|pool| *pool != self.key.pool) {
+            Some(pool) if named > 0 => self.key.pool = pool,
+            Some(_) => self.by_leader = true,
+            None => {}
+        }
+        self.agent.send(Message::Pool(self.key.pool.clone())).await.is_ok()
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.key.pool != *self.pool.borrow()
+    }
+
+    /// Goes over to the pool that the node was given to, if nothing of the old one is left; whether
+    /// it went.
+    async fn follow_pool(&mut self) -> bool {
+        let pool = self.pool.borrow().clone();
+        if pool == self.key.pool {
+            return false;
+        }
+        let Some(Snapshot { named, .. }) = self.standing().await else { return false };
+        if named > 0 {
+            debug!("{named} instances of pool {} have to end first", self.key.pool);
+            return false;
+        }
+        info!("node {} is in pool {pool} now", self.key.node);
+        self.key.pool = pool.clone();
+        (self.last, self.hinted, self.by_leader) = (Applied::default(), Revision(0), true);
+        self.specs.clear();
+        self.missing.clear();
+        drop(self.agent.send(Message::Pool(pool)).await);
+        self.shared.report_again();
+        true
+    }
+
+    async fn standing(&self) -> Option<Snapshot> {
+        let (reply, snapshot) = oneshot::channel();
+        self.agent.send(Message::Snapshot(reply)).await.ok()?;
+        snapshot.await.ok()
     }
 
     async fn read(&mut self) -> Again {
@@ -103,8 +157,10 @@ impl Reader {
         let period = self.fence.uncleared();
         let read = match period {
             Some(_) => self.bus.get(&self.key).await,
+            None if self.by_leader => self.bus.get(&self.key).await,
             None => self.bus.get_direct(&self.key).await,
         };
+        self.by_leader &= read.is_err();
         let entry = match read {
             Ok(Some(entry)) => entry,
             Ok(None) => return self.later(Revision(0)),

@@ -132,12 +132,13 @@ impl Reporter {
         if self.agent.send(Message::Snapshot(reply)).await.is_err() {
             return Ok(true);
         }
-        let Ok(Snapshot { applied, statuses }) = snapshot.await else { return Ok(true) };
+        let Ok(Snapshot { pool, applied, statuses, .. }) = snapshot.await else { return Ok(true) };
         let report = Report {
             epoch: self.shared.epoch(),
             incarnation: applied.incarnation,
             term: applied.term,
             applied: applied.revision,
+            pool,
             statuses,
         };
         self.pace.named(report.statuses.len());

@@ -9,6 +9,7 @@ use ostler_core::time::Span;
 use ostler_schemas::bucket::{Bucket, NodeKey};
 use ostler_schemas::pb;
 use ostler_schemas::problem::Problem;
+use tracing::debug;
 
 use crate::app::{App, Shared};
 use crate::index::{NodeFilter, limit};
@@ -263,12 +264,30 @@ pub async fn patch(
         app.check_pool(pool)?;
     }
     admit::labels(&request.labels)?;
+    let before = app.node(&name).await?.0.pool;
+    if pool.as_ref().is_some_and(|pool| *pool != before) {
+        app.see_placements(&before).await?;
+    }
     let instances = app.index.read(|picture| picture.instances_on(&name));
     let changed = app.administer(&caller, (&name, "patched"), |node| {
         patched(node, &request, pool.as_ref(), instances)
     });
     let changed = changed.await?;
+    if changed.value.pool != before {
+        tell_to_look(&app, name);
+    }
     Ok(app.node_view(&changed.value, changed.revision))
+}
+
+/// The executor finds out by itself within two minutes; it is told to look at once.
+fn tell_to_look(app: &Shared, node: NodeName) {
+    let bus = app.bus.clone();
+    app.bus.program().tasks.spawn_brief(async move {
+        let told = bus.call_node(&node, &pb::Sync {}, &Caller::program("registry")).await;
+        if let Err(problem) = told {
+            debug!(node = %node, error = %problem, "{node} was not told that its pool is another");
+        }
+    });
 }
 
 fn patched(

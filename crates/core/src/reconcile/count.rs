@@ -28,7 +28,10 @@ impl Engine {
             .retain(|one| one.version >= head.compatible_since && one.until.plus(REMEMBER) > now);
         work.woken |= progress.excluded.len() < passed_over;
         progress.rebalanced.retain(|(_, at)| at.plus(REST) > now);
-        if progress.completed_version < head.compatible_since && head.spec.kind != Kind::Cron {
+        let called_back = head.spec.kind == Kind::Service
+            && (head.stopped || progress.completed_restart != head.restart_generation);
+        let new_text = progress.completed_version < head.compatible_since;
+        if called_back || new_text && head.spec.kind != Kind::Cron {
             progress.completed.clear();
         }
         if head.spec.placement.feasible_when.is_empty() {

@@ -45,7 +45,7 @@ impl Engine {
             (Desired::Stop | Desired::Keep | Desired::Hibernate, _) => instance.why,
         };
         if let Some(head) = self.works[at(work)].head.clone() {
-            if observed == Observed::Completed && head.spec.kind.runs_to_completion() {
+            if observed == Observed::Completed && head.spec.kind != Kind::System {
                 self.complete(&head, index);
             } else if desired == Desired::Run {
                 self.learn(&head, index, said, turn);
@@ -67,7 +67,8 @@ impl Engine {
         there.any(|(_, index)| self.instances[at(*index)].desired == Desired::Run)
     }
 
-    /// A slot of a job is done: it is not run again for this text.
+    /// A slot of a job is done, or that of a service wants no more: it is not run again for this
+    /// text, unless somebody orders a restart.
     fn complete(&mut self, head: &Head, index: u32) {
         let counts = match head.spec.kind {
             Kind::Cron => self.of_this_run(index),
@@ -82,6 +83,7 @@ impl Engine {
             progress.completed.clear();
         }
         progress.completed_version = head.version;
+        progress.completed_restart = head.restart_generation;
         let byte = at(slot / 8);
         if progress.completed.len() <= byte {
             progress.completed.resize(byte + 1, 0);

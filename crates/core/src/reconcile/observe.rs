@@ -114,7 +114,7 @@ impl Engine {
         state.seat.capacity = seat.capacity;
         state.seat.reserved = seat.reserved;
         state.seat.max_instances = seat.max_instances;
-        state.ports.set_range(node.facts.ports);
+        state.ports.set_range(node.facts.ports, &node.key);
         let back = matches!(node.liveness, Liveness::Online | Liveness::Suspect);
         if back {
             state.unleased = None;

@@ -7,7 +7,8 @@ use crate::command::{Command, Outcome};
 use crate::feasible::Condition;
 use crate::head::Head;
 use crate::id::{
-    Epoch, Generation, InstanceId, NodeName, Revision, SpecHash, Term, Version, WorkloadKey,
+    Epoch, Generation, InstanceId, NodeName, PoolName, Revision, SpecHash, Term, Version,
+    WorkloadKey,
 };
 use crate::instance::{Desired, Observed, PortGrant, Report};
 use crate::node::{Admin, Bid, Liveness, Node};
@@ -141,6 +142,11 @@ impl NodeState {
                 Liveness::Online | Liveness::Suspect => true,
                 Liveness::Offline | Liveness::Left | Liveness::Asleep => false,
             }
+    }
+
+    /// It was not given to another pool.
+    pub fn is_of(&self, pool: &PoolName) -> bool {
+        self.record.as_ref().is_none_or(|record| record.pool == *pool)
     }
 
     /// It is being emptied.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::head::Head;
-use crate::id::{NodeName, Slot, Version};
+use crate::id::{Generation, NodeName, Slot, Version};
 use crate::placement::Reason;
 use crate::time::Timestamp;
 use crate::workload::{Kind, Workload};
@@ -25,10 +25,13 @@ pub struct Progress {
     pub step_since: Option<Timestamp>,
     /// Whether the canaries' version was promoted.
     pub promoted: Version,
-    /// Completed slots of a job, as a bitmap: bit `slot % 8` of byte `slot / 8`.
+    /// Completed slots of a job, and of a service those that ended by their own choice, as a bitmap: bit `slot % 8` of byte `slot / 8`.
     pub completed: Vec<u8>,
     /// The version whose completed slots these are.
     pub completed_version: Version,
+    /// For a service: after which ordered restart that was.
+    #[serde(skip_serializing_if = "is_first")]
+    pub completed_restart: Generation,
     /// Nodes that failed or declined it lately: until when they are passed over, and how often.
     pub excluded: Vec<Exclusion>,
     /// Slots that wait before the next try: until when, and after how many failures.
@@ -72,7 +75,11 @@ const NOTED_REBALANCED: usize = 4_096;
 const NOTED_RUNS: usize = 100;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
-const fn is_zero(number: &u32) -> bool {
+const fn is_first(generation: &Generation) -> bool {
+    generation.0 == 0
+}
+
+fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 

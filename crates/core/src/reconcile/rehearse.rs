@@ -95,6 +95,7 @@ impl<'a> Rehearsal<'a> {
             incarnation: state.incarnation.max(self.engine.incarnation),
             term: TERM,
             applied: self.revision,
+            pool: None,
             statuses,
         };
         let name = state.name.clone();
@@ -117,6 +118,7 @@ impl<'a> Rehearsal<'a> {
             proven: ready,
             since: self.now,
             ready_at: ready.then_some(self.now),
+            proven_at: None,
             restarts: 0,
             exit: None,
             reason: String::new(),

@@ -1,6 +1,6 @@
 //! Reports become picture: what is ready, what has ended, what is not there any more.
 
-use crate::id::NodeName;
+use crate::id::{NodeName, Revision, Term};
 use crate::instance::{Desired, Observed, Report, Status};
 use crate::time::Timestamp;
 
@@ -14,7 +14,11 @@ impl Engine {
         if report.epoch < state.epoch() {
             return;
         }
-        if report.incarnation >= state.incarnation {
+        let elsewhere = report.pool.as_ref().is_some_and(|pool| *pool != self.pool);
+        if elsewhere {
+            // Of ours it has applied none, or will apply no more.
+            state.applied = (Term(0), Revision(0));
+        } else if report.incarnation >= state.incarnation {
             state.applied = (report.term, report.applied);
         }
         state.reports = state.reports.wrapping_add(1);
@@ -26,7 +30,11 @@ impl Engine {
                 self.observe_status(index, status, now);
             }
         }
-        self.observe_absent(node, mark, &report);
+        if elsewhere {
+            self.observe_gone_over(node, mark, &report);
+        } else {
+            self.observe_absent(node, mark, &report);
+        }
         let state = &mut self.nodes[at(node)];
         if !state.manifest_known {
             state.early = Some(report);
@@ -47,6 +55,20 @@ impl Engine {
         let gone: Vec<u32> = state.entries.iter().copied().filter(absent).collect();
         for index in gone {
             self.end(index, Observed::Stopped, "its executor does not know it any more");
+        }
+    }
+
+    /// A node that was given to another pool and obeys that one now: what it does not name has ended,
+    /// or will never begin.
+    fn observe_gone_over(&mut self, node: u32, mark: u32, report: &Report) {
+        let state = &self.nodes[at(node)];
+        if report.pool.as_ref().is_none_or(|pool| state.is_of(&self.pool) || !state.is_of(pool)) {
+            return;
+        }
+        let gone = |index: &u32| self.instances[at(*index)].mark != mark;
+        let gone: Vec<u32> = state.entries.iter().copied().filter(gone).collect();
+        for index in gone {
+            self.end(index, Observed::Stopped, "its node is in another pool");
         }
     }
 

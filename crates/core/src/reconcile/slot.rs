@@ -239,7 +239,7 @@ impl Engine {
             return Some(if evened { Why::Rebalanced } else { Why::Moved });
         }
         let evacuated = self.orders.evacuated.contains(&instance.node) && node.reachable();
-        let goes = node.emptying() || evacuated || node.gone;
+        let goes = node.emptying() || evacuated || node.gone || !node.is_of(&self.pool);
         (goes && head.spec.kind != Kind::System).then_some(Why::Drain)
     }
 

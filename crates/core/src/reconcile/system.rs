@@ -46,7 +46,7 @@ impl Engine {
             self.forget_group(group, turn);
             return;
         }
-        if self.last_to_go(node) {
+        if self.last_to_go(node) || !self.nodes[at(node)].is_of(&self.pool) {
             self.end_group(group, Why::Drain, turn);
             return;
         }

@@ -122,6 +122,7 @@ impl Executor {
             incarnation: self.applied.incarnation,
             term: self.applied.term,
             applied: self.applied.revision,
+            pool: None,
             statuses: ids.into_iter().filter_map(status).collect(),
         }
     }

@@ -178,6 +178,7 @@ impl Life {
             proven: ready_at.is_some_and(|at| at.plus(self.script.min_ready) <= now),
             since: self.since,
             ready_at,
+            proven_at: None,
             restarts: self.restarts,
             exit: self.exit,
             reason: self.reason.to_owned(),
@@ -240,7 +241,11 @@ impl Life {
             return self.end(Observed::Completed, "", now);
         }
         if restart.never_on_exit.contains(&code) {
-            return self.end(Observed::Failed, "it exited by its own choice", now);
+            let how = match self.script.kind {
+                Kind::System => Observed::Failed,
+                Kind::Service | Kind::Job | Kind::Cron => Observed::Completed,
+            };
+            return self.end(how, "ended by its own choice", now);
         }
         self.tries.retain(|at| now.since(*at) < restart.window);
         let left = usize::try_from(restart.attempts).map_or(usize::MAX, |attempts| attempts);

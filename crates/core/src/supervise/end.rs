@@ -93,7 +93,9 @@ impl Life {
             self.finish(End::Completed, now, effects);
         } else if by_choice {
             self.reason = format!("ended by its own choice, {}", reason(exit));
-            self.finish(End::Failed, now, effects);
+            // One for each node has no slot that could be done: its node is passed over for a while.
+            let each = self.spec.as_ref().is_some_and(|spec| spec.kind == Kind::System);
+            self.finish(if each { End::Failed } else { End::Completed }, now, effects);
         } else {
             self.failed(now, effects);
         }

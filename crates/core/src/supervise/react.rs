@@ -197,6 +197,7 @@ impl Life {
         self.proven = false;
         self.readying = false;
         self.ready_at = None;
+        self.proven_at = None;
         self.drained_at = None;
         self.reason.clear();
         self.enter(Phase::Preparing, now);
@@ -336,7 +337,7 @@ impl Life {
             Phase::Running if self.too_old_at().is_some_and(|at| at <= now) => {
                 self.recycle("it has reached `recycle.max_age`", now, effects);
             }
-            Phase::Running => self.is_proven(effects),
+            Phase::Running => self.is_proven(now, effects),
             Phase::Stopping { next, .. } if self.drained_at.take().is_some() => {
                 self.ask_to_end(next, now, effects);
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{InstanceId, Revision, SpecHash, Term};
+use crate::id::{InstanceId, PoolName, Revision, SpecHash, Term};
 use crate::instance::{Exit, Manifest, Spec, Status, Usage};
 use crate::resources::{Bytes, Resources};
 use crate::time::Timestamp;
@@ -16,7 +16,9 @@ use super::gate::gate;
 use super::order::orders;
 use super::{Effect, Event, Leave, Life, Order, Phase, Run};
 
-/// Which manifest was applied; compared in this order.
+mod pool;
+
+/// Which manifest of a pool was applied; compared in this order, and with those of no other pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Applied {
     /// The fleet's life.
@@ -81,6 +83,7 @@ pub struct Roster {
     /// What waits for the pledge, and for nothing else.
     unpledged: BTreeSet<InstanceId>,
     applied: Applied,
+    pool: Option<PoolName>,
 }
 
 impl Roster {

@@ -6,9 +6,10 @@ use crate::workload::HookPoint;
 use super::{Effect, Life, Next, Phase, Told};
 
 impl Life {
-    pub(super) fn is_proven(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn is_proven(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         if !self.proven {
             self.proven = true;
+            self.proven_at = Some(now);
             self.streak = 0;
             effects.push(Effect::Tell(Told::Proven));
         }
@@ -21,7 +22,7 @@ impl Life {
         }
         self.passing(now, effects);
         if self.ready {
-            self.is_proven(effects);
+            self.is_proven(now, effects);
         }
     }
 

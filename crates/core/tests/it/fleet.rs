@@ -341,6 +341,7 @@ impl Executor {
                     proven: false,
                     since: now,
                     ready_at: None,
+                    proven_at: None,
                     restarts: 0,
                     exit: None,
                     reason: String::new(),
@@ -379,6 +380,7 @@ impl Executor {
             incarnation: 0,
             term: self.manifest.term,
             applied: self.manifest.revision,
+            pool: None,
             statuses: self.statuses.values().cloned().collect(),
         }
     }

@@ -86,6 +86,32 @@ impl Drop for Two {
     }
 }
 
+/// An executor of its own on the same server.
+async fn executor(two: &mut Two, name: &str) {
+    let program = Program::new();
+    let config = ostler_executor::Config {
+        name: Some(name.parse().expect("a name")),
+        data_dir: Some(two.nats.home().join(name)),
+        drivers: vec![ostler_core::workload::DriverKind::Sim],
+        ..Default::default()
+    };
+    let bus = two.connect("executor", &program).await;
+    program.tasks.spawn("executor", ostler_executor::run(config, bus, program.clone()));
+    two.programs.push(program);
+}
+
+/// Where the instances of a workload are that are ready.
+async fn ready_on(two: &Two, workload: &str) -> Vec<String> {
+    let list = pb::InstanceList { workload: workload.to_owned(), ..Default::default() };
+    let items = two.ask(&list).await.expect("a list").items;
+    items.into_iter().filter(|item| item.ready).map(|item| item.node).collect()
+}
+
+async fn put(two: &Two, spec: pb::WorkloadSpec) {
+    let put = pb::WorkloadPut { spec: Some(spec), ..Default::default() };
+    two.ask(&put).await.expect("it is put");
+}
+
 fn node(name: &str, pool: &PoolName, zone: &str) -> Node {
     let zero = json!({ "cpu": 0, "memory": 0, "disk": 0, "network": 0 });
     let has = json!({ "cpu": 4000, "memory": "8GiB", "disk": "10GiB", "network": 1000 });
@@ -161,4 +187,41 @@ async fn a_plan_about_several_pools_is_one_answer() {
     assert_eq!((&said["lost"], &said["survives"]), (&json!(["n1"]), &json!(true)), "{said}");
     let refused = two.document(&lose("zone=mars")).await.expect_err("meant nowhere");
     assert!(refused.contains("zone=mars") && refused.contains("east"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_given_to_another_pool_runs_its_work_though_its_revisions_are_lower() {
+    let mut two = Two::start().await;
+    executor(&mut two, "mover").await;
+    let on_mover = |name: &str, pool: &str, count: u32| {
+        let text = json!({ "name": name, "driver": "sim", "pool": pool, "count": count,
+            "placement": { "node": "mover" } });
+        ostler_core::workload::from_json(&text.to_string()).expect("a workload").into()
+    };
+    for round in 1..5 {
+        put(&two, on_mover("web", "default", round)).await;
+        eventually("the old pool's work runs", || async {
+            ready_on(&two, "web").await.len() == usize::try_from(round).expect("few")
+        })
+        .await;
+    }
+    let give = pb::NodePatch {
+        name: "mover".to_owned(),
+        pool: Some("gpu".to_owned()),
+        ..Default::default()
+    };
+    let refused = two.ask(&give).await.expect_err("its work has to end first");
+    assert!(refused.contains("4 instances"), "{refused}");
+    put(&two, on_mover("web", "default", 0)).await;
+    eventually("it is let go", || async { two.ask(&give).await.is_ok() }).await;
+    put(&two, on_mover("train", "gpu", 2)).await;
+    eventually("the new pool's work runs", || async {
+        ready_on(&two, "train").await == ["mover", "mover"]
+    })
+    .await;
+    let back = pb::NodePatch { pool: Some("default".to_owned()), ..give };
+    put(&two, on_mover("train", "gpu", 0)).await;
+    eventually("it is let go again", || async { two.ask(&back).await.is_ok() }).await;
+    put(&two, on_mover("web", "default", 1)).await;
+    eventually("it is back", || async { ready_on(&two, "web").await == ["mover"] }).await;
 }

@@ -59,7 +59,7 @@ impl Agent {
             site,
             place: Arc::new(place),
             timeline: Timeline::default(),
-            roster: Roster::new(saved.applied),
+            roster: Roster::new(saved.applied.manifest).of_pool(saved.applied.pool),
             drivers,
             checks: HashMap::new(),
             journal,

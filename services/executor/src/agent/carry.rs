@@ -10,7 +10,7 @@ use super::admit::launch_of;
 use super::{Agent, Work};
 use crate::checks;
 use crate::driver::{Driver, Launch};
-use crate::journal::{Changes, JournalError};
+use crate::journal::{Changes, JournalError, Standing};
 use crate::supervise::{Blame, Effect, Event, Host, Life};
 
 impl Agent {
@@ -56,7 +56,10 @@ impl Agent {
         }
         let (changed, forgotten, applied) = self.owed.with(work);
         let mut changes = Changes {
-            applied: applied.then_some(self.roster.applied()),
+            applied: applied.then(|| Standing {
+                pool: self.roster.pool().cloned(),
+                manifest: self.roster.applied(),
+            }),
             forgotten,
             ..Changes::default()
         };

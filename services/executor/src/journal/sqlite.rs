@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::{Applied, Changes, JournalError, Saved, read_life};
+use super::{Changes, JournalError, Saved, Standing, read_life};
 use crate::supervise::Life;
 
 const SCHEMA: &str = "
@@ -105,7 +105,7 @@ async fn load(connection: &mut SqliteConnection) -> Result<Saved, sqlx::Error> {
         .await?;
     let applied = match applied {
         Some(row) => serde_json::from_str(row.try_get::<&str, _>(0)?).unwrap_or_default(),
-        None => Applied::default(),
+        None => Standing::default(),
     };
     let mut specs: HashMap<SpecHash, Arc<Spec>> = HashMap::new();
     for row in sqlx::query("SELECT hash, spec FROM specs").fetch_all(&mut *connection).await? {
@@ -186,6 +186,32 @@ fn text<T: serde::Serialize>(value: &T) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Applied;
+
+    #[tokio::test]
+    async fn a_journal_that_does_not_say_whose_manifest_was_applied_can_be_read() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let standing = Standing {
+            pool: Some("gpu".parse().expect("a name")),
+            manifest: Applied { incarnation: 1, ..Applied::default() },
+        };
+        let (mut journal, _) = Sqlite::open(dir.path()).await.expect("opened");
+        let changes = Changes { applied: Some(standing.clone()), ..Changes::default() };
+        journal.write(&changes).await.expect("written");
+        drop(journal);
+        let (mut journal, saved) = Sqlite::open(dir.path()).await.expect("opened");
+        assert_eq!(saved.applied, standing);
+        let old = r#"{"incarnation":7,"term":3,"revision":812}"#;
+        sqlx::query("UPDATE state SET value = ? WHERE name = 'applied'")
+            .bind(old)
+            .execute(&mut journal.connection)
+            .await
+            .expect("written");
+        drop(journal);
+        let (_journal, saved) = Sqlite::open(dir.path()).await.expect("opened");
+        assert_eq!((saved.applied.pool, saved.applied.manifest.incarnation), (None, 7));
+        assert_eq!(saved.applied.manifest.revision.0, 812);
+    }
 
     #[tokio::test]
     async fn the_journal_is_nobody_elses() {

@@ -12,6 +12,7 @@ mod fleet;
 mod groups;
 mod logs;
 mod nspawn;
+mod pool;
 mod process;
 mod rig;
 mod supervise;

@@ -99,6 +99,10 @@ pub struct Rig {
     pub goodbyes: Arc<Mutex<Vec<bool>>>,
     /// The node was removed: until the next hello nobody knows it.
     pub removed: Arc<AtomicBool>,
+    /// The pool that the registry says the node is in.
+    pub given_to: Arc<Mutex<PoolName>>,
+    /// The pool whose manifests are written.
+    pub pool: PoolName,
 }
 
 impl Rig {
@@ -107,21 +111,26 @@ impl Rig {
         let program = Program::new();
         let config = ostler_bus::Config { url: nats.url(), ..Default::default() };
         let bus = Bus::connect(&config, "test", Pings::Usual, &program).await.expect("connects");
-        bus.provision(&[PoolName::default()]).await.expect("provisions");
+        bus.provision(&[PoolName::default(), "gpu".parse().expect("a name")])
+            .await
+            .expect("provisions");
         let goodbyes = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&goodbyes);
         let granting = Arc::new(AtomicU64::new(0));
         let removed = Arc::new(AtomicBool::new(false));
         let (of_challenge, of_hello) = (Arc::clone(&removed), Arc::clone(&removed));
+        let given_to = Arc::new(Mutex::new(PoolName::default()));
+        let (in_challenge, in_hello) = (Arc::clone(&given_to), Arc::clone(&given_to));
         bus.serve("registry", "test")
             .on::<pb::Challenge, _, _>(move |_: Caller, _| {
                 let unknown = of_challenge.load(Ordering::SeqCst);
-                async move { Ok(pb::ChallengeReply { nonce: "1-0".to_owned(), unknown }) }
+                let pool = in_challenge.lock().expect("a lock").to_string();
+                async move { Ok(pb::ChallengeReply { nonce: "1-0".to_owned(), unknown, pool }) }
             })
             .on::<pb::Hello, _, _>(move |_: Caller, _| {
                 of_hello.store(false, Ordering::SeqCst);
                 let epoch = granting.fetch_add(1, Ordering::SeqCst) + 1;
-                let pool = "default".to_owned();
+                let pool = in_hello.lock().expect("a lock").to_string();
                 async move { Ok(pb::HelloReply { epoch, incarnation: 1, pool }) }
             })
             .on::<pb::Leave, _, _>(move |_: Caller, leave: pb::Leave| {
@@ -132,7 +141,8 @@ impl Rig {
             .await
             .expect("serves");
         let dir = tempfile::tempdir().expect("a directory");
-        Self { nats, bus, program, dir, wanted: BTreeMap::new(), goodbyes, removed }
+        let (pool, wanted) = (PoolName::default(), BTreeMap::new());
+        Self { nats, bus, program, dir, wanted, goodbyes, removed, given_to, pool }
     }
 
     pub fn node() -> NodeName {
@@ -157,7 +167,7 @@ impl Rig {
 
     /// Writes the manifest that `wanted` says.
     pub async fn commit(&mut self) {
-        let pool = PoolName::default();
+        let pool = self.pool.clone();
         let bucket = Bucket::Placements(pool.clone());
         let after = self.bus.last_revision(&bucket).await.expect("a revision");
         let mut groups = Vec::new();

@@ -213,7 +213,7 @@ fn some_exit_codes_are_never_restarted() {
         0s spec     | launch preparing
         0s started  | <started> check <ready> running+
         0s exit-26  | uncheck <exited> remove stopping
-        0s removed  | <failed> failed",
+        0s removed  | <completed> completed",
     );
 }
 

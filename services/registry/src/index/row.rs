@@ -2,6 +2,7 @@
 
 use ostler_core::id::{Generation, InstanceId, PortName};
 use ostler_core::instance::{Desired, Entry, Exit, Observed, Status};
+use ostler_core::time::Timestamp;
 
 /// The 80 bits of an instance id, in its order, without the padding of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +33,37 @@ pub(super) struct Extra {
     pub(super) exit: Option<Exit>,
 }
 
+/// How long after a known moment something was, in four bytes: to the millisecond within 24 days,
+/// to the second after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct After(u32);
+
+const IN_SECONDS: u32 = 1 << 31;
+
+impl After {
+    pub(super) const NEVER: Self = Self(u32::MAX);
+
+    /// Clocks may have been set back meanwhile; then it was at once.
+    fn new(since: Timestamp, at: Option<Timestamp>) -> Self {
+        let Some(at) = at else { return Self::NEVER };
+        let ms = at.as_millis().saturating_sub(since.as_millis());
+        match u32::try_from(ms) {
+            Ok(ms) if ms < IN_SECONDS => Self(ms),
+            Ok(_) | Err(_) => Self(IN_SECONDS | narrow(ms / 1000).min(IN_SECONDS - 2)),
+        }
+    }
+
+    /// When it was.
+    pub(super) fn at(self, since_ms: u64) -> Option<Timestamp> {
+        let ms = match self {
+            Self::NEVER => return None,
+            Self(ms) if ms < IN_SECONDS => u64::from(ms),
+            Self(seconds) => u64::from(seconds - IN_SECONDS) * 1000,
+        };
+        Some(Timestamp::from_millis(since_ms + ms))
+    }
+}
+
 /// One instance: what is ordered of it, and what was last seen.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -41,6 +73,8 @@ pub(super) struct Row {
     pub(super) version: u32,
     pub(super) generation: u64,
     pub(super) since_ms: u64,
+    pub(super) ready_after: After,
+    pub(super) proven_after: After,
     pub(super) used_memory: u64,
     pub(super) used_cpu: u32,
     /// The version that its executor says is in force; 0: nothing was said.
@@ -68,6 +102,8 @@ impl Row {
             version: 0,
             generation: 0,
             since_ms: 0,
+            ready_after: After::NEVER,
+            proven_after: After::NEVER,
             used_memory: 0,
             used_cpu: 0,
             seen_version: 0,
@@ -109,6 +145,8 @@ impl Row {
         self.ready = status.ready;
         self.proven = status.proven;
         self.since_ms = status.since.as_millis();
+        self.ready_after = After::new(status.since, status.ready_at);
+        self.proven_after = After::new(status.since, status.proven_at);
         self.used_memory = status.usage.memory;
         self.used_cpu = narrow(status.usage.cpu);
         self.seen_version = status.version.0;
@@ -137,6 +175,21 @@ mod tests {
         let (low, high) = (InstanceId::from_bits(255), InstanceId::from_bits(256));
         assert!(Id::from(low) < Id::from(high));
         assert_eq!(InstanceId::from(Id::from(high)), high);
+    }
+
+    #[test]
+    fn a_moment_is_kept_to_the_millisecond_for_weeks_and_to_the_second_for_years() {
+        let (since, day) = (1_700_000_000_000, 86_400_000);
+        let back = |at: Option<u64>| {
+            let after = After::new(Timestamp::from_millis(since), at.map(Timestamp::from_millis));
+            after.at(since).map(Timestamp::as_millis)
+        };
+        for at in [since, since + 1, since + 20 * day + 7] {
+            assert_eq!(back(Some(at)), Some(at));
+        }
+        assert_eq!(back(Some(since + 1000 * day + 7)), Some(since + 1000 * day));
+        assert_eq!(back(Some(since - 5)), Some(since));
+        assert_eq!(back(None), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use ostler_schemas::pb;
 
 use super::filter::PENDING;
 use super::picture::{NodeRow, Picture, WorkloadRow};
-use super::row::Row;
+use super::row::{After, Row};
 
 /// A moment as people and programs read it; empty for the beginning of 1970, which means never.
 #[must_use]
@@ -55,6 +55,10 @@ impl Picture {
         let reason = if extra.reason.is_empty() { extra.why } else { extra.reason };
         let ports = extra.ports.iter().map(|(name, first, _)| (name.to_string(), (*first).into()));
         let address = node.and_then(|(node, _)| node.facts.addresses.first().cloned());
+        let there = row.observed == Some(Observed::Running);
+        let level = |holds: bool, after: After| {
+            holds.then(|| after.at(row.since_ms).map(rfc3339)).flatten()
+        };
         pb::InstanceView {
             id: id.to_string(),
             namespace: key.namespace.to_string(),
@@ -68,11 +72,15 @@ impl Picture {
             proven: row.proven,
             restarts: row.restarts,
             since: rfc3339(Timestamp::from_millis(row.since_ms)),
+            started_at: there.then(|| rfc3339(Timestamp::from_millis(row.since_ms))),
+            ready_at: level(there && row.ready, row.ready_after),
+            proven_at: level(there && row.proven, row.proven_after),
             ports: ports.collect(),
             address: address.unwrap_or_default(),
             pid: (row.pid != 0).then_some(row.pid),
             exit_code,
             signal,
+            out_of_memory: extra.exit == Some(Exit::OutOfMemory),
             reason: reason.into(),
             driver: head.map(|(head, _)| head.spec.driver.as_str()).unwrap_or_default().to_owned(),
             score: row.score.into(),

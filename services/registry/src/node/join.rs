@@ -152,7 +152,9 @@ pub async fn challenge(
     let incarnation = app.incarnation().await?;
     let (revision, found) = app.bus.get_last(&NodeKey(node)).await.map_err(unread)?;
     let nonce = Nonce { incarnation, revision }.to_string();
-    Ok(pb::ChallengeReply { nonce, unknown: found.is_none() })
+    let unknown = found.is_none();
+    let pool = found.map(|entry| entry.value.pool.to_string()).unwrap_or_default();
+    Ok(pb::ChallengeReply { nonce, unknown, pool })
 }
 
 /// `join.hello`: an executor wants to be admitted. The same hello again is refused: its nonce is

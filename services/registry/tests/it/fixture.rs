@@ -17,6 +17,9 @@ use ostler_service::{Program, clock};
 use ostler_testkit::{NatsServer, eventually};
 use tempfile::TempDir;
 
+/// Since when instances run.
+const SINCE: u64 = 1_700_000_000_000;
+
 /// A registry that runs, and a caller of it.
 pub struct Fleet {
     pub server: NatsServer,
@@ -240,8 +243,9 @@ pub fn running(id: u128) -> Status {
         observed: Observed::Running,
         ready: true,
         proven: true,
-        since: Timestamp::from_millis(1_700_000_000_000),
-        ready_at: None,
+        since: Timestamp::from_millis(SINCE),
+        ready_at: Some(Timestamp::from_millis(SINCE + 250)),
+        proven_at: Some(Timestamp::from_millis(SINCE + 10_000)),
         restarts: 2,
         exit: None,
         reason: String::new(),

@@ -46,6 +46,9 @@ async fn instances_show_what_is_ordered_and_what_was_seen() {
     assert_eq!((first.pid, first.restarts, first.ready), (Some(4_711), 2, true));
     assert_eq!((first.address.as_str(), first.driver.as_str()), ("127.0.0.1", "sim"));
     assert_eq!(first.since, "2023-11-14T22:13:20Z");
+    let levels = [&first.started_at, &first.ready_at, &first.proven_at].map(Option::as_deref);
+    let at = ["2023-11-14T22:13:20Z", "2023-11-14T22:13:20.25Z", "2023-11-14T22:13:30Z"];
+    assert_eq!(levels, at.map(Some));
     let get = pb::WorkloadGet { name: "web".to_owned(), ..Default::default() };
     let status = fleet.call(get).await.expect("it is there").status.expect("a status");
     assert_eq!((status.wanted, status.running, status.ready), (3, 3, 3));

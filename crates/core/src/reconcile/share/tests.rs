@@ -79,6 +79,7 @@ fn settle(engine: &mut Engine, now: Timestamp) {
                     proven: running,
                     since: now,
                     ready_at: None,
+                    proven_at: None,
                     restarts: 0,
                     exit: None,
                     reason: String::new(),
@@ -90,7 +91,7 @@ fn settle(engine: &mut Engine, now: Timestamp) {
             let statuses = statuses.collect();
             let applied = Revision(round);
             let report =
-                Report { epoch: Epoch(1), incarnation: 0, term: Term(1), applied, statuses };
+                Report { epoch: Epoch(1), term: Term(1), applied, statuses, ..Report::default() };
             engine.observe(Event::Report(name, Box::new(report)), now);
         }
     }

@@ -88,3 +88,21 @@ fn jobs_stay_on_a_draining_node_until_its_deadline_and_then_go() {
         "stop batch/0 on n1: drain\nplace batch/0@1 on n3 instead of n1: drain\nn1 is empty\n"
     );
 }
+
+#[test]
+fn what_ended_by_its_own_choice_is_run_nowhere_else_until_somebody_asks_for_it() {
+    let service = r#""name":"web","count":2,"placement":{"strategy":"first_fit","anti_affinity":{"group":"g"}}"#;
+    let mut fleet = Fleet::new("n1\nn2\nn3");
+    fleet.put(service);
+    fleet.advance(10);
+    fleet.decisions();
+    fleet.end("n1", "web", Observed::Completed);
+    fleet.advance(1000);
+    assert_eq!(fleet.decisions(), "");
+    let mut fleet = fleet.takeover(Reverse::No);
+    fleet.advance(1000);
+    assert_eq!(fleet.show(), "web/1@1 n2 run running ready\n");
+    fleet.change("web", |head| head.restart_generation = head.restart_generation.next());
+    fleet.advance(1000);
+    assert!(fleet.show().contains("web/0@1"), "{}", fleet.show());
+}

@@ -89,7 +89,7 @@ fn what_was_applied_in_an_earlier_life_of_the_fleet_ends_nothing_of_this_one() {
     let plan = fleet.engine.plan(fleet.now);
     fleet.commit(plan);
     let (term, applied) = (Term(1_000), Revision(1_000));
-    let report = Report { epoch: Epoch(9), incarnation: 6, term, applied, statuses: Vec::new() };
+    let report = Report { epoch: Epoch(9), incarnation: 6, term, applied, ..Report::default() };
     fleet.tell(Event::Report("n1".parse().expect("a name"), Box::new(report)));
     assert_eq!(fleet.engine.plan(fleet.now), Plan::default());
     assert_eq!(fleet.engine.instances().count(), 1);

@@ -71,7 +71,8 @@ impl World {
         let Applied { incarnation, term, revision } = exec.roster.applied();
         let statuses = exec.roster.statuses();
         exec.changed = false;
-        let report = Report { epoch, incarnation, term, applied: revision, statuses };
+        let pool = exec.roster.pool().cloned();
+        let report = Report { epoch, incarnation, term, applied: revision, pool, statuses };
         let value = Some(Val::Report(Box::new(report)));
         let ask = Ask::Update { bucket: Bucket::Reports, key, value, after: Some(after) };
         self.ask(who, Topic::Report, ask);
