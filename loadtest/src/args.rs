@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::baseline;
 use crate::scenario::{
-    api, churn, failover, footprint, heartbeats, latency, leader, pressure, spawn,
+    api, churn, failover, footprint, heartbeats, host, latency, leader, pressure, spawn,
 };
 
 /// Measures Ostler on this machine: loopback only, bounded in time, and nothing is left behind.
@@ -32,6 +32,8 @@ pub enum Scenario {
     Latency(latency::Args),
     /// Many real processes on one node, against a bare fork/exec loop.
     Spawn(spawn::Args),
+    /// Containers against `docker run`, and commands inside an instance.
+    Host(host::Args),
     /// Nodes die at once: last beat to every replacement running.
     Failover(failover::Args),
     /// The leading scheduler dies in the middle of its work: how long nothing is placed.
@@ -173,6 +175,9 @@ pub struct Serve {
     /// How executors run things.
     #[arg(long, value_enum, default_value_t = Means::Sim)]
     pub means: Means,
+    /// Where Docker listens, for executors that run containers, too.
+    #[arg(long)]
+    pub docker: Option<PathBuf>,
 }
 
 /// How executors run things.

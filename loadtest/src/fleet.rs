@@ -10,7 +10,7 @@ mod nats;
 mod rest;
 mod serve;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -46,6 +46,8 @@ pub struct Setup {
     pub groups: Vec<u32>,
     /// Nodes that run real processes, each in a process of its own.
     pub real: u32,
+    /// Where Docker listens, if those run containers, too.
+    pub docker: Option<PathBuf>,
     /// How many registries and schedulers.
     pub replicas_of_services: u32,
     /// Whether there is a metrics service.
@@ -62,6 +64,7 @@ impl Default for Setup {
             connections: 16,
             groups: Vec::new(),
             real: 0,
+            docker: None,
             replicas_of_services: 1,
             metrics: false,
             batch: None,
@@ -92,7 +95,8 @@ impl Setup {
         }
         for number in 0..self.real {
             let role = Role::new(Service::Executors, format!("node-{number}"));
-            roles.push(Role { nodes: (first, 1, Means::Process), ..role });
+            let (nodes, docker) = ((first, 1, Means::Process), self.docker.clone());
+            roles.push(Role { nodes, docker, ..role });
             first += 1;
         }
         roles

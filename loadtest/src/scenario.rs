@@ -6,6 +6,7 @@ mod engine;
 pub mod failover;
 pub mod footprint;
 pub mod heartbeats;
+pub mod host;
 pub mod latency;
 pub mod leader;
 mod place;
@@ -32,6 +33,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Scenario::Footprint(footprint) => footprint::measure(&footprint).await?,
         Scenario::Pressure(pressure) => pressure::measure(&pressure).await?,
         Scenario::Spawn(spawn) => spawn::measure(&spawn).await?,
+        Scenario::Host(host) => host::measure(&host).await?,
         Scenario::Compare(compare) => return baseline::compare(&compare),
         Scenario::Serve(serve) => return fleet::serve(serve).await,
     };

@@ -25,12 +25,15 @@ pub struct Role {
     pub batch: Option<usize>,
     /// Which nodes executors are: the number of the first, how many, and how they run things.
     pub nodes: (u32, u32, Means),
+    /// Where Docker listens, for those that run containers.
+    pub docker: Option<PathBuf>,
 }
 
 impl Role {
     /// One of a service.
     pub fn new(service: Service, name: impl Into<String>) -> Self {
-        Self { service, name: name.into(), batch: None, nodes: (0, 0, Means::Sim) }
+        let nodes = (0, 0, Means::Sim);
+        Self { service, name: name.into(), batch: None, nodes, docker: None }
     }
 }
 
@@ -55,6 +58,9 @@ impl Child {
         let (first, count, means) = role.nodes;
         command.args(["--first", &first.to_string(), "--count", &count.to_string()]);
         command.args(["--means", means.as_str()]);
+        if let Some(docker) = &role.docker {
+            command.arg("--docker").arg(docker);
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
         let process = command.spawn().context("cannot start our own binary")?;
         Ok(Self { role, process, home: home.to_owned(), address: String::new() })

@@ -138,9 +138,13 @@ fn simulated(number: u32) -> anyhow::Result<Config> {
 }
 
 /// One that runs real processes, as it is deployed: with a journal, in a folder of its own.
-pub fn real(number: u32, home: &Path) -> anyhow::Result<Config> {
+pub fn real(number: u32, home: &Path, docker: Option<&Path>) -> anyhow::Result<Config> {
     let mut config = simulated(number)?;
     config.drivers = vec![DriverKind::Process];
+    if let Some(socket) = docker {
+        config.drivers.push(DriverKind::Docker);
+        config.docker_socket = socket.to_owned();
+    }
     config.data_dir = Some(home.join(name(number)?.to_string()));
     config.on_stop = OnStop::Stop;
     config.events = Events::All;

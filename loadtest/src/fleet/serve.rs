@@ -52,7 +52,7 @@ async fn executors(
         }
         Means::Process => {
             let bus = Bus::connect(config, "executor", Pings::Usual, program).await?;
-            let own = executors::real(args.first, &args.home)?;
+            let own = executors::real(args.first, &args.home, args.docker.as_deref())?;
             program.tasks.spawn("executor", ostler_executor::run(own, bus, program.clone()));
             stop_with_stdin(program);
             tell_when_ready(program, args, LOOPBACK).await?;
