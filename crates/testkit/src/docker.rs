@@ -76,6 +76,13 @@ impl Dockerd {
         run(Command::new("docker").args(args).env("DOCKER_HOST", self.socket()))
     }
 
+    fn try_docker(&self, script: &str) {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{script} {NETWORK}")]).env("DOCKER_HOST", self.socket());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        drop(command.status());
+    }
+
     /// Stops it and its containers, and starts it again.
     pub async fn restart(&mut self) {
         self.end();
@@ -122,6 +129,10 @@ impl Dockerd {
 
 impl Drop for Dockerd {
     fn drop(&mut self) {
+        if self.kind == Kind::Docker {
+            // Its bridge would stay on the host.
+            self.try_docker("docker rm --force $(docker ps --all --quiet); docker network rm");
+        }
         if self.kind == Kind::Podman {
             // They do not end with it.
             let all = self.docker(&["ps", "--all", "--quiet"]);

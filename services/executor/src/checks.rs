@@ -193,6 +193,7 @@ async fn http(inquiry: &Inquiry, check: &Check) -> Result<(), String> {
             break;
         }
     }
+    drain(&mut stream).await;
     let head = String::from_utf8_lossy(&head);
     let status = head.strip_prefix("HTTP/").and_then(|rest| rest.split_whitespace().nth(1));
     match status.and_then(|status| status.get(..3)).and_then(|s| s.parse::<u16>().ok()) {
@@ -200,6 +201,21 @@ async fn http(inquiry: &Inquiry, check: &Check) -> Result<(), String> {
         Some(status) => Err(format!("status {status}")),
         None => Err("the answer is not HTTP".to_owned()),
     }
+}
+
+/// Takes the rest of an answer, within bounds: to close a connection on a server that still writes
+/// is an error to it, and would fill its log.
+async fn drain(stream: &mut TcpStream) {
+    let mut rest = [0; 4096];
+    let all = async {
+        for _ in 0..16 {
+            if !stream.read(&mut rest).await.is_ok_and(|read| read > 0) {
+                return;
+            }
+        }
+    };
+    // Whoever keeps the connection open has answered all the same.
+    tokio::time::timeout(Duration::from_millis(250), all).await.ok();
 }
 
 async fn command(inquiry: &Inquiry, check: &Check) -> Result<(), String> {

@@ -38,8 +38,9 @@ impl Drop for Raw {
 }
 
 fn size() -> (u16, u16) {
-    tcgetwinsize(std::io::stdout())
-        .map_or((24, 80), |size| (size.ws_row.max(1), size.ws_col.max(1)))
+    // A terminal that does not know its own size says 0.
+    let known = tcgetwinsize(std::io::stdout()).ok().map(|size| (size.ws_row, size.ws_col));
+    known.filter(|(rows, columns)| *rows > 0 && *columns > 0).unwrap_or((24, 80))
 }
 
 /// Runs it; its exit code is ours.

@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::guardian;
 use crate::supervise::{Blame, Event, Readiness};
 
+mod birth;
 mod capability;
 pub mod cgroup;
 mod confine;

@@ -116,6 +116,30 @@ impl Cgroups {
         self.hierarchies.iter().map(|hierarchy| hierarchy.base.join(id.to_string())).collect()
     }
 
+    /// Where a process that has one thread writes `0` to go into the groups of an instance. In version
+    /// 1 it moves its thread: moving processes waits for all that are just being forked or executed
+    /// on the whole host. `borrowed`: it is born in that of version 2.
+    #[must_use]
+    pub fn doors(&self, id: InstanceId, borrowed: bool) -> Vec<PathBuf> {
+        let dirs = self.dirs(id);
+        let doors =
+            self.hierarchies.iter().zip(dirs).filter_map(|(hierarchy, dir)| {
+                match hierarchy.version {
+                    Version::One => Some(dir.join("tasks")),
+                    Version::Two if borrowed => None,
+                    Version::Two => Some(dir.join("cgroup.procs")),
+                }
+            });
+        doors.collect()
+    }
+
+    /// The group of an instance in version 2, where the host has that.
+    #[must_use]
+    pub fn second(&self, id: InstanceId) -> Option<PathBuf> {
+        let two = self.hierarchies.iter().find(|hierarchy| hierarchy.version == Version::Two)?;
+        Some(two.base.join(id.to_string()))
+    }
+
     /// Removes the place of this node's groups, if none is left.
     pub fn leave(&self) {
         for base in self.hierarchies.iter().map(|hierarchy| &hierarchy.base) {

@@ -11,6 +11,7 @@ use rustix::process::{Gid, Uid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use serde::{Deserialize, Serialize};
 
+use super::birth::Step;
 use super::capability;
 use super::user::User;
 
@@ -63,13 +64,24 @@ impl Confinement {
         Self { mounts: false, network: false, pids: false, ..self }
     }
 
+    /// Whether it stays what the executor is, and only gives up what it could gain.
+    pub(super) fn is_plain(&self) -> bool {
+        let Self { user, capabilities, mounts, network, pids, root, dir: _ } = self;
+        let same = user.is_none() && capabilities.is_none() && root.is_none();
+        same && !mounts && !network && !pids
+    }
+
     /// Has a command become it when it is started.
-    #[expect(unsafe_code, reason = "between fork and exec the child has to become what it runs as")]
     pub(crate) fn apply(self, command: &mut Command) {
+        forked(command, self.step());
+    }
+
+    /// What a child does to become it.
+    pub(super) fn step(self) -> Step {
         let Self { user, capabilities, mounts, network, pids, root, dir } = self;
         let groups: Vec<Gid> =
             user.iter().flat_map(|(_, _, all)| all).copied().map(Gid::from_raw).collect();
-        let become_it = move || {
+        Box::new(move || {
             own(mounts, network, pids)?;
             if let Some(root) = &root {
                 rustix::process::chroot(root.as_c_str())?;
@@ -90,10 +102,15 @@ impl Confinement {
             rustix::thread::set_no_new_privs(true)?;
             inherit_nothing();
             Ok(())
-        };
-        // SAFETY: the closure makes system calls on what it owns and does nothing else.
-        unsafe { command.pre_exec(become_it) };
+        })
     }
+}
+
+/// Has a command that is forked take this step before it is executed.
+#[expect(unsafe_code, reason = "between fork and exec the child has to become what it runs as")]
+pub(super) fn forked(command: &mut Command, step: Step) {
+    // SAFETY: steps make system calls on what they own and do nothing else.
+    unsafe { command.pre_exec(step) };
 }
 
 /// Namespaces of its own.

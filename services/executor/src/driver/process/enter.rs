@@ -2,13 +2,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 use ostler_core::workload::{Private, ProcessSection};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
+use super::birth::Step;
 use crate::driver::Run;
 use crate::host;
 
@@ -48,19 +47,16 @@ impl Door {
         Ok(Some(Self { of: rustix::process::pidfd_open(pid, PidfdFlags::empty())?, which }))
     }
 
-    /// Has a command go in when it is started.
-    #[expect(unsafe_code, reason = "between fork and exec the child has to go in")]
-    pub(super) fn apply(self, command: &mut Command) {
-        let go_in = move || {
+    /// What a child does to go in.
+    pub(super) fn step(self) -> Step {
+        Box::new(move || {
             move_into_thread_name_spaces(self.of.as_fd(), self.which)?;
             if self.which.contains(ThreadNameSpaceType::PROCESS_ID) {
                 // Only children are in another pid namespace.
                 step_in()?;
             }
             Ok(())
-        };
-        // SAFETY: the closure makes system calls on what it owns and does nothing else.
-        unsafe { command.pre_exec(go_in) };
+        })
     }
 }
 

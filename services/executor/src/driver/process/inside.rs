@@ -59,7 +59,7 @@ fn begin(
     (means, launch, run): &(Means, Arc<Launch>, Run),
     ask: &Exec,
 ) -> Result<(Child, Option<OwnedFd>), StartError> {
-    let mut command = exec(means, launch, &ask.words, As::Inside(run))?;
+    let mut command = exec(means, launch, &ask.words, As::Inside(run))?.forked();
     let terminal = match ask.terminal {
         None => {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

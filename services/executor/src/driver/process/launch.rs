@@ -2,9 +2,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,8 +11,9 @@ use ostler_core::workload::{Private, ProcessSection};
 use rustix::process::{PidfdFlags, Resource, Rlimit};
 use thiserror::Error;
 
+use super::birth::{self, Step, Stillborn};
 use super::cgroup::Limits;
-use super::confine::Confinement;
+use super::confine::{Confinement, forked};
 use super::enter::Door;
 use super::environment::{environment, expand};
 use super::user::{self, User};
@@ -63,6 +63,8 @@ pub(super) fn launch(means: &Means, launch: &Launch) -> Result<(Run, OwnedFd), S
     // What a crash left in its groups is not doubled.
     let groups = means.cgroups.dirs(id);
     sweep(&groups);
+    // They are made anew: of an old one the kernel still counts what it killed.
+    cgroup::remove(&groups.iter().filter(|dir| dir.exists()).cloned().collect::<Vec<_>>());
     if let Some(taken) = ports::taken(&launch.spec.ports, &launch.ports) {
         return Err(StartError::Port(taken));
     }
@@ -102,7 +104,7 @@ pub(super) fn beside(
     let made = means.cgroups.create(launch.id, limits);
     made.map_err(|error| StartError::Host(error.to_string()))?;
     let logs = means.log_dir(launch.id);
-    let mut command = exec(means, launch, words, As::Beside)?;
+    let mut command = exec(means, launch, words, As::Beside)?.forked();
     command.stdin(Stdio::null());
     command.stdout(output(&logs, "stdout").map_err(host_error(&logs))?);
     command.stderr(output(&logs, "stderr").map_err(host_error(&logs))?);
@@ -152,8 +154,11 @@ fn make_dir(dir: &Path, user: Option<&User>) -> io::Result<()> {
 /// Output goes straight to files, so that it outlives the executor.
 fn output(dir: &Path, stream: &str) -> io::Result<File> {
     fs::create_dir_all(dir)?;
-    let name = dir.join(format!("{stream}.log"));
-    OpenOptions::new().append(true).create(true).mode(0o640).open(name)
+    OpenOptions::new().append(true).create(true).mode(0o640).open(log(dir, stream))
+}
+
+fn log(dir: &Path, stream: &str) -> PathBuf {
+    dir.join(format!("{stream}.log"))
 }
 
 fn start(
@@ -169,7 +174,53 @@ fn start(
         .cgroups
         .create(launch.id, limits)
         .map_err(|error| StartError::Host(error.to_string()))?;
-    let mut command = exec(means, launch, &section.command, As::Itself)?;
+    let (pid, pidfd) = match borrow(means, launch, section)? {
+        Some(born) => born,
+        None => fork(means, launch, section, (stdout, stderr))?,
+    };
+    let start_ticks = proc::stat(pid).map_or(0, |stat| stat.start_ticks);
+    let run = Run { pid: Some(pid), start_ticks, boot_id: host::boot_id(), cgroups: groups };
+    Ok((run, pidfd))
+}
+
+/// Starts it on borrowed memory; `None` where that cannot be, or may not.
+fn borrow(
+    means: &Means,
+    launch: &Launch,
+    section: &ProcessSection,
+) -> Result<Option<(u32, OwnedFd)>, StartError> {
+    let ready = exec(means, launch, &section.command, As::Born)?;
+    if !ready.may_borrow {
+        return Ok(None);
+    }
+    let host = |error: io::Error| StartError::Host(error.to_string());
+    let group = means.cgroups.second(launch.id).map(File::open).transpose().map_err(host)?;
+    let logs = means.log_dir(launch.id);
+    let (output, errors) = (log(&logs, "stdout"), log(&logs, "stderr"));
+    let streams = [Path::new("/dev/null"), output.as_path(), errors.as_path()];
+    let dir = means.instance_dir(launch.id);
+    let group = group.as_ref().map(AsFd::as_fd);
+    let what = (&ready.command, dir.as_path());
+    match birth::spawn(what, streams, ready.steps, group) {
+        Ok((pid, pidfd)) => {
+            rustix::io::ioctl_fionbio(&pidfd, true).map_err(|error| host(error.into()))?;
+            Ok(Some((pid, pidfd)))
+        }
+        Err(Stillborn::CannotBorrow) => Ok(None),
+        Err(Stillborn::Failed(cause)) => {
+            Err(StartError::Command { command: first(&section.command), cause })
+        }
+    }
+}
+
+/// Starts it as a copy of the executor that becomes it.
+fn fork(
+    means: &Means,
+    launch: &Launch,
+    section: &ProcessSection,
+    (stdout, stderr): (File, File),
+) -> Result<(u32, OwnedFd), StartError> {
+    let mut command = exec(means, launch, &section.command, As::Itself)?.forked();
     command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
     let failed = |cause| StartError::Command { command: first(&section.command), cause };
     let mut child = command.spawn().map_err(failed)?;
@@ -180,12 +231,10 @@ fn start(
     let pidfd = rustix::process::pidfd_open(raw, PidfdFlags::NONBLOCK).map_err(|error| {
         // What cannot be watched is not left running; it may have ended already.
         drop(child.kill().and_then(|()| child.wait()));
-        sweep(&groups);
+        sweep(&means.cgroups.dirs(launch.id));
         StartError::Host(format!("no pidfd: {error}"))
     })?;
-    let start_ticks = proc::stat(pid).map_or(0, |stat| stat.start_ticks);
-    let run = Run { pid: Some(pid), start_ticks, boot_id: host::boot_id(), cgroups: groups };
-    Ok((run, pidfd))
+    Ok((pid, pidfd))
 }
 
 fn limits(means: &Means, launch: &Launch, section: &ProcessSection) -> Limits {
@@ -207,6 +256,8 @@ fn first(command: &[String]) -> String {
 pub(super) enum As<'a> {
     /// The instance itself.
     Itself,
+    /// The same, born in its group of version 2.
+    Born,
     /// A command inside what runs.
     Inside(&'a Run),
     /// A command that is run as the instance is, but is not it.
@@ -231,6 +282,23 @@ fn needs_root(section: &ProcessSection) -> Result<(), StartError> {
     }
 }
 
+/// A command, and what its child does before it is that.
+pub(super) struct Ready {
+    command: Command,
+    steps: Vec<Step>,
+    /// It stays what the executor is, so for a moment it may share its memory.
+    may_borrow: bool,
+}
+
+impl Ready {
+    /// To be started as a copy of the executor.
+    pub(super) fn forked(self) -> Command {
+        let mut command = self.command;
+        self.steps.into_iter().for_each(|step| forked(&mut command, step));
+        command
+    }
+}
+
 /// A command as the instance is run: directory, environment, user, session and groups, which have
 /// to be there. `${NAME}` is replaced.
 pub(super) fn exec(
@@ -238,7 +306,7 @@ pub(super) fn exec(
     launch: &Launch,
     words: &[String],
     how: As<'_>,
-) -> Result<Command, StartError> {
+) -> Result<Ready, StartError> {
     let dir = means.instance_dir(launch.id);
     let environment = environment(launch, &dir);
     let words: Vec<String> = words.iter().map(|word| expand(word, &environment)).collect();
@@ -254,7 +322,7 @@ pub(super) fn exec(
         // In the namespaces of a guardian it may all the same.
         needs_root(&section)?;
     }
-    let mut command = if guarded && matches!(how, As::Itself) {
+    let mut command = if guarded && matches!(how, As::Itself | As::Born) {
         let fence = launch.spec.fenced.then(|| means.fence.clone()).flatten();
         if launch.spec.fenced && fence.is_none() {
             return Err(StartError::Host("there is no fence file".to_owned()));
@@ -269,44 +337,35 @@ pub(super) fn exec(
     };
     command.args(rest).env_clear().envs(environment).current_dir(&dir);
     let files = section.max_files.map_or(means.max_files, |most| most.min(means.max_files));
-    settle(&mut command, files, &means.cgroups.dirs(launch.id))?;
+    let doors = means.cgroups.doors(launch.id, matches!(how, As::Born));
+    let (mut steps, may_borrow) = (vec![settle(files, &doors)?], confinement.is_plain());
     match how {
-        As::Itself if guarded => {}
-        As::Itself | As::Beside => confinement.apply(&mut command),
+        As::Itself | As::Born if guarded => {}
+        As::Itself | As::Born | As::Beside => steps.push(confinement.step()),
         As::Inside(run) => {
             let door = Door::of(run, &section, guarded);
             let door = door.map_err(|error| StartError::Host(error.to_string()))?;
-            if let Some(door) = door {
-                door.apply(&mut command);
-            }
-            confinement.inside().apply(&mut command);
+            steps.extend(door.map(Door::step));
+            steps.push(confinement.inside().step());
         }
     }
-    Ok(command)
+    Ok(Ready { command, steps, may_borrow })
 }
 
 /// What the child does to itself first: own session, groups, limits. Only system calls; nothing is
 /// allocated.
-#[expect(unsafe_code, reason = "between fork and exec the child has to become what it runs as")]
-fn settle(command: &mut Command, files: u64, groups: &[PathBuf]) -> Result<(), StartError> {
-    let mut doors = Vec::with_capacity(groups.len());
-    for dir in groups {
-        let door = dir.join("cgroup.procs");
-        let opened = OpenOptions::new().write(true).open(&door).map_err(host_error(&door))?;
-        doors.push(opened);
-    }
+fn settle(files: u64, doors: &[PathBuf]) -> Result<Step, StartError> {
+    let open = |door: &PathBuf| OpenOptions::new().write(true).open(door).map_err(host_error(door));
+    let doors: Vec<File> = doors.iter().map(open).collect::<Result<_, _>>()?;
     let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
     let most = hard.map_or(files, |hard| hard.min(files));
     let files = Rlimit { current: Some(most), maximum: Some(most) };
-    let become_it = move || {
+    Ok(Box::new(move || {
         rustix::process::setsid()?;
         for door in &doors {
             rustix::io::write(door, b"0")?;
         }
         rustix::process::setrlimit(Resource::Nofile, files)?;
         Ok(())
-    };
-    // SAFETY: the closure makes system calls on what it owns and does nothing else.
-    unsafe { command.pre_exec(become_it) };
-    Ok(())
+    }))
 }
