@@ -44,6 +44,7 @@ mod report;
 mod row;
 mod settings;
 mod share;
+mod shared;
 mod show;
 mod slot;
 mod suppose;
@@ -73,7 +74,11 @@ use hold::{Held, HoldKey};
 use picture::{Instance, NodeState, Orders, Text, Work};
 use rebalance::Evenness;
 use settings::Levels;
+use shared::{Pieces, Sorted};
 use wake::{Hopeless, News, Waiting};
+
+/// How many of something are on each node.
+type PerNode = Arc<BTreeMap<u32, u32>>;
 
 /// The scheduler of one pool, as a value: no bus, no clock, no chance.
 ///
@@ -88,8 +93,8 @@ pub struct Engine {
     /// Which life of the fleet its manifests are written in.
     incarnation: u64,
     id_source: IdSource,
-    nodes: Vec<NodeState>,
-    node_names: BTreeMap<NodeName, u32>,
+    nodes: Pieces<NodeState, 16>,
+    node_names: Arc<BTreeMap<NodeName, u32>>,
     /// Nodes in the order of names; empty when it has to be made anew.
     order: Vec<u32>,
     /// By node: its place in that order.
@@ -98,17 +103,18 @@ pub struct Engine {
     columns: BTreeMap<String, Arc<survey::Column>>,
     /// What workloads of one plan share.
     fields: share::Fields,
-    works: Vec<Work>,
-    work_keys: BTreeMap<WorkloadKey, u32>,
+    works: Pieces<Work, 16>,
+    work_keys: Arc<BTreeMap<WorkloadKey, u32>>,
     texts: Vec<Text>,
-    instances: Vec<Instance>,
+    instances: Pieces<Instance, 256>,
     /// Places in `instances` that are free.
     free: Vec<u32>,
-    ids: BTreeMap<InstanceId, u32>,
+    /// Every instance by its id.
+    ids: Sorted<(InstanceId, u32)>,
     /// The newest instance and its node: where `round_robin` goes on from.
     newest: Option<(InstanceId, u32)>,
     /// By group or sticky tag: how many members are on each node.
-    tallies: BTreeMap<String, BTreeMap<u32, u32>>,
+    tallies: BTreeMap<String, PerNode>,
     /// Workloads that have to be looked at.
     dirty: BTreeSet<u32>,
     /// Workloads that wait for something that could help.
@@ -152,18 +158,18 @@ impl Engine {
             settings,
             incarnation: 0,
             id_source: IdSource::new(id_seed),
-            nodes: Vec::new(),
-            node_names: BTreeMap::new(),
+            nodes: Pieces::default(),
+            node_names: Arc::default(),
             order: Vec::new(),
             places: Vec::new(),
             columns: BTreeMap::new(),
             fields: share::Fields::default(),
-            works: Vec::new(),
-            work_keys: BTreeMap::new(),
+            works: Pieces::default(),
+            work_keys: Arc::default(),
             texts: Vec::new(),
-            instances: Vec::new(),
+            instances: Pieces::default(),
             free: Vec::new(),
-            ids: BTreeMap::new(),
+            ids: Sorted::default(),
             newest: None,
             tallies: BTreeMap::new(),
             dirty: BTreeSet::new(),

@@ -306,9 +306,10 @@ impl Obstacle {
                 format!("{who} off {node}, which frees port {port}")
             }
             Self::Port { port, held_by: None, .. } => format!("port {port} free on {node}"),
+            Self::Ports { needs: 1, .. } => format!("a free dynamic port on {node}"),
             Self::Ports { needs, .. } => format!("{needs} free dynamic ports on {node}"),
             Self::AntiAffinity { with: Some(who), scope, .. } => {
-                format!("{who} elsewhere than on the {} of {node}", scope_name(*scope))
+                format!("{who} elsewhere than {}", place_of(*scope, node))
             }
             Self::Excluded { left, .. } => format!("wait {}", for_people(*left)),
             Self::Pin { .. }
@@ -333,10 +334,19 @@ fn rounded_down(bytes: u64) -> Bytes {
     if exact { Bytes(bytes) } else { Bytes(bytes / unit * unit) }
 }
 
-const fn scope_name(scope: Scope) -> &'static str {
+/// Where something is, as said of a node.
+const fn place_name(scope: Scope) -> &'static str {
     match scope {
-        Scope::Node => "node",
-        Scope::Hardware => "machine",
-        Scope::Zone => "zone",
+        Scope::Node => "there",
+        Scope::Hardware => "on its machine",
+        Scope::Zone => "in its zone",
+    }
+}
+
+fn place_of(scope: Scope, node: &NodeName) -> String {
+    match scope {
+        Scope::Node => format!("on {node}"),
+        Scope::Hardware => format!("on the machine of {node}"),
+        Scope::Zone => format!("in the zone of {node}"),
     }
 }

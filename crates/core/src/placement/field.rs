@@ -113,6 +113,8 @@ pub(crate) struct Field {
     known: BTreeMap<Vec<Value>, u32>,
     members: Vec<BTreeMap<Value, Vec<u32>>>,
     order: BTreeSet<Key>,
+    /// How many nodes of each class have which reasons of their own.
+    tally: BTreeMap<(u32, Reasons), u32>,
 }
 
 impl Field {
@@ -120,7 +122,8 @@ impl Field {
     pub fn new(layout: Layout) -> Self {
         let members = vec![BTreeMap::new(); layout.dimensions.len()];
         let (stalls, classes, known) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { layout, stalls, classes, known, members, order: BTreeSet::new() }
+        let (order, tally) = (BTreeSet::new(), BTreeMap::new());
+        Self { layout, stalls, classes, known, members, order, tally }
     }
 
     /// Adds a node; in the order of names. `values` has one for each dimension.
@@ -130,7 +133,24 @@ impl Field {
             stall.turn.due = stall.turn.wait(&self.layout.by);
         }
         self.assess(&mut stall, seat, ports);
+        *self.tally.entry((stall.class, stall.reasons)).or_insert(0) += 1;
         self.stalls.push(stall);
+    }
+
+    /// The node is now like this.
+    fn replace(&mut self, index: usize, mut stall: Stall, seat: &Seat, ports: &PortTable) {
+        let (class, before) = (stall.class, stall.reasons);
+        self.assess(&mut stall, seat, ports);
+        if stall.reasons != before {
+            *self.tally.entry((class, stall.reasons)).or_insert(0) += 1;
+            let left = self.tally.get_mut(&(class, before)).expect("it was counted there");
+            *left -= 1;
+            if *left == 0 {
+                self.tally.remove(&(class, before));
+            }
+        }
+        self.stalls[index] = stall;
+        self.mark_again(index);
     }
 
     fn class(&mut self, values: &[Value]) -> u32 {
@@ -197,10 +217,8 @@ impl Field {
         stall.company.image = true;
         stall.turn.picks += 1;
         stall.turn.due += stall.turn.wait(&self.layout.by);
-        self.assess(&mut stall, seat, ports);
         let class = stall.class;
-        self.stalls[index] = stall;
-        self.mark_again(index);
+        self.replace(index, stall, seat, ports);
         self.spread_news(class);
     }
 
@@ -208,9 +226,7 @@ impl Field {
     pub fn renew(&mut self, index: usize, company: Company, seat: &Seat, ports: &PortTable) {
         let mut stall = std::mem::take(&mut self.stalls[index]);
         stall.company = company;
-        self.assess(&mut stall, seat, ports);
-        self.stalls[index] = stall;
-        self.mark_again(index);
+        self.replace(index, stall, seat, ports);
     }
 
     /// So many of the workload are on this node: [`Self::recount`] follows when all were told.

@@ -115,7 +115,7 @@ impl<'a> Against<'a> {
 
     fn members(&self, rule: &AntiAffinity) -> BTreeMap<String, u32> {
         let nodes = self.engine.tallies.get(&group_tag(&rule.group));
-        let nodes = nodes.into_iter().flatten().map(|(node, _)| *node);
+        let nodes = nodes.into_iter().flat_map(|nodes| nodes.keys()).copied();
         let nodes = nodes.filter(|node| self.member(*node, &rule.group).is_some());
         nodes.map(|node| (self.value(scope_name(rule.scope), node), node)).collect()
     }

@@ -79,8 +79,13 @@ impl Engine {
         }
     }
 
+    /// One that is ordered to run and whose end was not seen: that is settled first, and remembered
+    /// of its node.
     pub(super) fn running_instance(&self, id: InstanceId) -> Result<u32, Answer> {
-        match self.ids.get(&id).copied() {
+        match self.known(id) {
+            Some(index) if self.instances[at(index)].ended => {
+                Err(Answer::refused(format!("instance `{id}` has just ended")))
+            }
             Some(index) if self.instances[at(index)].desired == Desired::Run => Ok(index),
             Some(index) => {
                 let desired = self.instances[at(index)].desired.as_str();

@@ -117,7 +117,7 @@ impl Engine {
             let sum = own.entry(instance.node).or_default();
             *sum = sum.plus(ask);
         }
-        for (name, index) in &self.node_names {
+        for (name, index) in self.node_names.iter() {
             debug_assert_eq!(*name, self.nodes[at(*index)].name, "indices are by name");
             let state = &self.nodes[at(*index)];
             let Some(node) = state.record.as_deref().filter(|_| !state.gone) else { continue };

@@ -149,8 +149,8 @@ impl Engine {
     }
 
     fn follow_move(&self, id: InstanceId) -> Answer {
-        let Some(index) = self.ids.get(&id) else { return Answer::done() };
-        let instance = &self.instances[at(*index)];
+        let Some(index) = self.known(id) else { return Answer::done() };
+        let instance = &self.instances[at(index)];
         match instance.desired {
             Desired::Run if self.works[at(instance.work)].stuck.is_some() => {
                 Answer::running(format!("no place{}", self.immovable(instance.node)))

@@ -4,6 +4,8 @@
 //! else takes the room that others were told to make. It is remembered with the workload's progress,
 //! and the next leader keeps it too.
 
+use std::sync::Arc;
+
 use crate::head::Head;
 use crate::id::{NodeName, Slot};
 use crate::instance::Desired;
@@ -75,7 +77,8 @@ impl Engine {
         state.seat.instances += 1;
         state.held.insert(key);
         for tag in &held.tags {
-            let count = self.tallies.entry(tag.clone()).or_default().entry(held.node).or_insert(0);
+            let nodes = Arc::make_mut(self.tallies.entry(tag.clone()).or_default());
+            let count = nodes.entry(held.node).or_insert(0);
             *count += 1;
         }
         self.fields.changed(held.node);
@@ -131,6 +134,7 @@ impl Engine {
         self.fields.forget();
         for tag in &held.tags {
             let Some(nodes) = self.tallies.get_mut(tag) else { continue };
+            let nodes = Arc::make_mut(nodes);
             if let Some(count) = nodes.get_mut(&held.node) {
                 *count = count.saturating_sub(1);
                 if *count == 0 {

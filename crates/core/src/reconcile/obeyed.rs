@@ -76,8 +76,8 @@ impl Engine {
 
     fn generation_led_to(&self, order: &Order, verdict: Verdict) -> Option<Generation> {
         let Order::RestartInstance { instance } = order else { return None };
-        let index = self.ids.get(instance).filter(|_| verdict == Verdict::Done)?;
-        Some(self.instances[at(*index)].generation)
+        let index = self.known(*instance).filter(|_| verdict == Verdict::Done)?;
+        Some(self.instances[at(index)].generation)
     }
 
     /// What became of the commands of the last 24 hours, the last 4,096 at most, by id.

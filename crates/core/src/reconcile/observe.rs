@@ -195,7 +195,7 @@ impl Engine {
     }
 
     fn observe_entry(&mut self, node: u32, group: &Group, entry: &Entry, manifest: &Manifest) {
-        if self.ids.contains_key(&entry.id) {
+        if self.known(entry.id).is_some() {
             return;
         }
         let work = self.work_index(&group.key);

@@ -1,6 +1,6 @@
 //! The few operations that change what occupies a node, and the counts that follow from them.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::instance::{Desired, Observed};
 
@@ -28,7 +28,7 @@ impl Engine {
         self.fields.changed(instance.node);
         self.works[at(instance.work)].slots.insert((instance.slot, index));
         self.evenness.stale = true;
-        self.ids.insert(instance.id, index);
+        self.ids.insert((instance.id, index));
         self.newest = self.newest.max(Some((instance.id, instance.node)));
         let counts = instance.desired != Desired::Keep;
         let (work, node) = (instance.work, instance.node);
@@ -53,7 +53,7 @@ impl Engine {
         let withdrawn = instance.why == Why::Infeasible;
         let ports = std::mem::take(&mut instance.ports);
         let ask = self.texts[at(instance.text)].ask;
-        self.ids.remove(&instance.id);
+        self.ids.remove(&(instance.id, index));
         instance.work = NONE;
         let state = &mut self.nodes[at(node)];
         state.entries.remove(&index);
@@ -162,9 +162,9 @@ impl Engine {
     fn tally(&mut self, work: u32, node: u32, change: Tally) {
         for tag in &self.works[at(work)].tags {
             if !self.tallies.contains_key(tag) {
-                self.tallies.insert(tag.clone(), BTreeMap::new());
+                self.tallies.insert(tag.clone(), Arc::default());
             }
-            let nodes = self.tallies.get_mut(tag).expect("just put there");
+            let nodes = Arc::make_mut(self.tallies.get_mut(tag).expect("just put there"));
             let count = nodes.entry(node).or_insert(0);
             match change {
                 Tally::More => *count += 1,

@@ -23,7 +23,7 @@ pub(super) struct Standing {
 impl Standing {
     pub fn of(engine: &Engine) -> Self {
         let mut unplaced = BTreeMap::new();
-        for work in &engine.works {
+        for work in engine.works.iter() {
             let mut runs = work.progress.unplaced.clone();
             runs.extend(work.stuck.clone());
             if work.head.is_some() && !runs.is_empty() {

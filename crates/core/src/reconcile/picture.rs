@@ -19,6 +19,7 @@ use crate::time::Timestamp;
 
 use super::fence::Unleased;
 use super::hold::HoldKey;
+use super::shared::Sorted;
 use super::why::Why;
 use super::{Engine, Progress, Unplaced};
 
@@ -79,7 +80,7 @@ pub(super) struct NodeState {
     /// Whether its last beat said that it runs on battery.
     pub battery: Option<bool>,
     pub ports: PortTable,
-    pub entries: BTreeSet<u32>,
+    pub entries: Sorted<u32>,
     /// The places on it that are kept, for whom.
     pub held: BTreeSet<HoldKey>,
     /// How many of them say `keep`: it gets no new work before their fate is settled.
@@ -105,7 +106,7 @@ impl NodeState {
             bid: None,
             battery: None,
             ports: PortTable::new((0, 0)),
-            entries: BTreeSet::new(),
+            entries: Sorted::default(),
             held: BTreeSet::new(),
             kept: 0,
             manifest_known: false,
@@ -169,7 +170,7 @@ pub(super) struct Work {
     pub tags: Vec<String>,
     pub texts: BTreeMap<Version, u32>,
     /// Slot and instance.
-    pub slots: BTreeSet<(u32, u32)>,
+    pub slots: Sorted<(u32, u32)>,
     pub progress: Progress,
     /// How many of its instances are ordered to run and ready.
     pub ready: u32,
@@ -210,7 +211,7 @@ impl Work {
             request: None,
             tags: Vec::new(),
             texts: BTreeMap::new(),
-            slots: BTreeSet::new(),
+            slots: Sorted::default(),
             progress: Progress::default(),
             ready: 0,
             all_ready: u32::MAX,
@@ -262,7 +263,7 @@ impl Engine {
         }
         let node = index(self.nodes.len());
         self.nodes.push(NodeState::new(name.clone()));
-        self.node_names.insert(name.clone(), node);
+        Arc::make_mut(&mut self.node_names).insert(name.clone(), node);
         self.order.clear();
         node
     }
@@ -273,8 +274,14 @@ impl Engine {
         }
         let work = index(self.works.len());
         self.works.push(Work::new(key.clone()));
-        self.work_keys.insert(key.clone(), work);
+        Arc::make_mut(&mut self.work_keys).insert(key.clone(), work);
         work
+    }
+
+    /// Where the instance of this id is.
+    pub(super) fn known(&self, id: InstanceId) -> Option<u32> {
+        let mut from = self.ids.range((id, 0)..=(id, u32::MAX));
+        from.next().map(|(_, index)| *index)
     }
 
     /// The index of a text of a workload, added if it is new.

@@ -139,7 +139,7 @@ impl Engine {
         let moving = std::mem::take(&mut self.evenness.moving);
         for (index, id) in moving {
             let instance = &self.instances[at(index)];
-            let (there, desired) = (self.ids.get(&id) == Some(&index), instance.desired);
+            let (there, desired) = (self.known(id) == Some(index), instance.desired);
             match desired {
                 Desired::Stop if there => {
                     self.evenness.moving.insert(index, id);

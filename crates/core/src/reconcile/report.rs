@@ -24,7 +24,7 @@ impl Engine {
         state.reports = state.reports.wrapping_add(1);
         let mark = state.reports;
         for status in &report.statuses {
-            let Some(index) = self.ids.get(&status.id).copied() else { continue };
+            let Some(index) = self.known(status.id) else { continue };
             if self.instances[at(index)].node == node {
                 self.instances[at(index)].mark = mark;
                 self.observe_status(index, status, now);

@@ -71,7 +71,7 @@ impl Engine {
 
     /// Every instance, by id.
     pub fn instances(&self) -> impl Iterator<Item = InstanceView<'_>> {
-        self.ids.values().map(|index| {
+        self.ids.iter().map(|(_, index)| {
             let instance = &self.instances[at(*index)];
             InstanceView {
                 id: instance.id,

@@ -11,10 +11,10 @@ use crate::placement::{Reason, Reasons, Request, closed, doors, image, room};
 use crate::time::Timestamp;
 use crate::workload::{Mode, Scope, Strategy};
 
-use super::Engine;
 use super::observe::{group_tag, sticky_tag};
 use super::picture::{at, index};
 use super::plan::Pass;
+use super::{Engine, PerNode};
 
 mod bids;
 mod columns;
@@ -243,7 +243,7 @@ impl Engine {
         let key = &head.spec.placement.sticky_key;
         let sticky = self.tallies.get(&sticky_tag(key)).filter(|_| !key.is_empty());
         let image = request.image.as_ref().and_then(|tag| self.tallies.get(tag));
-        let sum = |tallies: &Vec<&std::collections::BTreeMap<u32, u32>>, node: u32| {
+        let sum = |tallies: &Vec<&PerNode>, node: u32| {
             tallies.iter().filter_map(|nodes| nodes.get(&node)).sum()
         };
         move |node| Company {

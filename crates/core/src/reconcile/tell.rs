@@ -41,7 +41,7 @@ impl Engine {
     #[must_use]
     pub fn named(&self, beginning: &str) -> Named {
         let Some((first, last)) = InstanceId::beginning_with(beginning) else { return Named::None };
-        let mut found = self.ids.range(first..=last);
+        let mut found = self.ids.range((first, 0)..=(last, u32::MAX));
         match (found.next(), found.next()) {
             (None, _) => Named::None,
             (Some((id, _)), None) => Named::One(*id),
@@ -90,7 +90,7 @@ impl Engine {
         now: Timestamp,
     ) -> Option<InstanceExplanation> {
         self.sort_nodes();
-        let index = *self.ids.get(&id)?;
+        let index = self.known(id)?;
         let instance = &self.instances[at(index)];
         let (work, home) = (instance.work, instance.node);
         let head = self.works[at(work)].head.clone()?;

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use crate::head::Head;
 use crate::id::WorkloadKey;
 use crate::instance::Desired;
-use crate::placement::{Reason, Request, room};
+use crate::placement::{Reason, Request, image, room};
 use crate::time::Timestamp;
-use crate::workload::{Mode, Scope, Workload};
+use crate::workload::{Kind, Mode, Scope, Strategy, Workload};
 
 use super::picture::{Work, at};
 use super::{Engine, Unplaced};
@@ -95,22 +95,27 @@ impl Hopeless {
 }
 
 /// What two workloads have in common of which one has a place exactly when the other has; `None` if
-/// that hangs on where its own instances are.
+/// that hangs on where its own instances are: a node where one of a system workload runs is none for
+/// its next.
 pub(super) fn shape(spec: &Workload) -> Option<Arc<str>> {
     let rules = &spec.placement;
-    let own = !rules.max_per.is_empty() || rules.affinity.iter().any(|r| r.mode == Mode::Hard);
+    let own = !rules.max_per.is_empty()
+        || spec.kind == Kind::System
+        || rules.affinity.iter().any(|rule| rule.mode == Mode::Hard);
     let apart = rules.anti_affinity.iter().filter(|rule| rule.mode == Mode::Hard);
     let ports = spec.ports.iter().map(|port| (port.fixed, port.count, port.align));
     let driver = spec.driver.as_str();
+    let bids = rules.strategy == Strategy::Auction;
     let text = (!own).then(|| {
         format!(
-            "{} {} {driver} {:?} {:?} {:?} {:?}",
+            "{} {} {driver} {bids} {:?} {:?} {:?} {:?} {:?}",
             spec.pool,
             rules.node,
             rules.require,
             spec.ask(),
             ports.collect::<Vec<_>>(),
             apart.map(|rule| (&rule.group, rule.scope)).collect::<Vec<_>>(),
+            image::platforms(spec),
         )
     });
     text.map(Arc::from)

@@ -105,7 +105,8 @@ fn row(node: &NodeReport, there: &[&InstanceReport]) -> [String; 6] {
         node.liveness.as_str().to_owned(),
         node.admin.as_str().to_owned(),
         format!("{}m", free.cpu),
-        Bytes(free.memory).to_string(),
+        // Whole MiB are enough for people, and never more than there are.
+        Bytes::from_mib(free.memory >> 20).to_string(),
         format!("{} ({what})", node.instances),
     ]
 }

@@ -79,10 +79,10 @@ fn who_holds_a_port_and_who_is_in_the_way_is_named() {
         expect![[r#"
             0 of 3 fit
             n3: is cordoned
-            n2: default/y/0 of group `g` is on its zone
-            n1: port 8080 is held by default/x/0; default/y/0 of group `g` is on its zone
+            n2: default/y/0 of group `g` is in its zone
+            n1: port 8080 is held by default/x/0; default/y/0 of group `g` is in its zone
             or: `ostler nodes uncordon n3` (1)
-            or: default/y/0 elsewhere than on the zone of n2 (1)
+            or: default/y/0 elsewhere than in the zone of n2 (1)
             or: leave the group `g` (1)
         "#]],
     );

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ostler_core::command::{Command, Order, Outcome};
 use ostler_core::head::Head;
 use ostler_core::id::{
-    Epoch, Generation, NodeName, PoolName, Revision, SpecHash, Term, Version, WorkloadKey,
+    Epoch, Generation, NodeName, PoolName, Revision, Term, Version, WorkloadKey,
 };
 use ostler_core::instance::{Desired, Manifest, Observed, Report, Status, Usage};
 use ostler_core::node::{Admin, Liveness, Node};
@@ -16,6 +16,7 @@ use ostler_core::workload::Workload;
 mod ends;
 mod text;
 
+use text::hash;
 pub use text::{node, workload};
 
 /// One executor: what it was told and what it says.
@@ -384,17 +385,6 @@ impl Executor {
             statuses: self.statuses.values().cloned().collect(),
         }
     }
-}
-
-fn hash(spec: &Workload) -> SpecHash {
-    let text = format!("{:?}", spec.spec());
-    let mut hash = [0u8; 32];
-    for (index, byte) in text.bytes().enumerate() {
-        let place = index % 32;
-        hash[place] =
-            hash[place].rotate_left(3) ^ byte ^ u8::try_from(index / 32 % 251).expect("fits");
-    }
-    SpecHash(hash)
 }
 
 /// The first epoch of every node in tests.

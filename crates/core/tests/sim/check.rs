@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ostler_core::id::{Generation, InstanceId, NodeName, PoolName, Slot, Version, WorkloadKey};
+use ostler_core::id::{
+    Generation, InstanceId, NodeName, PoolName, Slot, Term, Version, WorkloadKey,
+};
 use ostler_core::instance::{Desired, Manifest, Report};
+use ostler_core::reconcile::Progress;
 use ostler_core::resources::Resources;
 use ostler_core::supervise::Order;
 use ostler_core::time::Timestamp;
@@ -36,8 +39,11 @@ pub struct Ledger {
     pub ordered: BTreeMap<InstanceId, Ordered>,
     /// Nodes that were removed from the fleet: what ran there is nobody's business any more.
     pub removed: BTreeSet<NodeName>,
-    /// Where a leader last saw one fail or be declined, of which version.
+    /// Where a leader last saw one fail or be declined, of which version: every later one knows it.
     pub failed: BTreeMap<(PoolName, WorkloadKey, NodeName), (Version, Timestamp)>,
+    /// The same of what a leader planned with and has not written yet: whether its successor learns
+    /// it hangs on what the node still says by then.
+    pub unwritten: BTreeMap<(PoolName, Term, WorkloadKey, NodeName), (Version, Timestamp)>,
     /// Ends that were reported, with the generation that ended.
     ended: BTreeMap<InstanceId, Generation>,
 }
@@ -119,6 +125,7 @@ impl World {
     /// A batch is in the stream: what it orders is held against what is and was.
     pub fn committed(&mut self, who: Who, pool: &PoolName, writes: &[(String, Option<Val>)]) {
         for (key, value) in writes {
+            self.failures_written(pool, key);
             match value {
                 Some(Val::Manifest(manifest)) => {
                     let node: NodeName = key.parse().expect("a node's name");
@@ -128,7 +135,10 @@ impl World {
                     self.hint(&node, manifest.revision.0);
                 }
                 Some(Val::Term(term, _)) => say!(self, "{who:?} writes term {term}"),
-                Some(Val::Progress(_)) | None => say!(self, "{who:?} commits {key}"),
+                Some(Val::Progress(progress)) => {
+                    say!(self, "{who:?} commits {key}: {}", remembered(progress));
+                }
+                None => say!(self, "{who:?} commits {key}: nothing more"),
                 Some(Val::Outcomes(outcomes)) => {
                     let now = self.now;
                     let late = |o: &&ostler_core::command::Outcome| {
@@ -287,6 +297,15 @@ impl World {
             self.ledger.fail(why);
         }
     }
+}
+
+fn remembered(progress: &Progress) -> String {
+    let Progress { good_version, failed, unplaced, reserved, waiting, excluded, .. } = progress;
+    let unplaced: Vec<_> = unplaced.iter().map(|one| (one.slots, &one.nodes)).collect();
+    format!(
+        "good {good_version}, failed {failed:?}, unplaced {unplaced:?}, reserved {reserved:?}, \
+         waiting {waiting:?}, excluded {excluded:?}"
+    )
 }
 
 fn show(manifest: &Manifest) -> String {

@@ -23,6 +23,8 @@ pub struct Proc {
     pub exit: Option<Exit>,
     pub fenced: bool,
     pub ask: Resources,
+    /// When its start is told. A driver tells the end after that.
+    pub told_at: Timestamp,
 }
 
 /// An executor while it lives.

@@ -182,7 +182,9 @@ fn slot(item: &Value) -> String {
 fn cannot(workload: &str, run: &Value, why: &Value) -> String {
     let (first, last) = (&run["slots"][0], &run["slots"][1]);
     let slots = if first == last { first.to_string() } else { format!("{first} to {last}") };
-    let count = |(reason, count): (&String, &Value)| format!("{reason} on {count} nodes");
+    let count = |(reason, count): (&String, &Value)| {
+        format!("{reason} on {count} {}", if *count == json!(1) { "node" } else { "nodes" })
+    };
     let reasons: Vec<String> =
         run["reasons"].as_object().into_iter().flatten().map(count).collect();
     let mut lines = format!("cannot   {workload}/{slots}: {}\n", reasons.join(", "));
@@ -264,7 +266,7 @@ mod tests {
             no: 1 has no place; 1 instance moves
             lost     n1, n2
             move     web/0 from n1 to n3: node_lost
-            cannot   shop/db/0: liveness on 2 nodes, memory on 1 nodes
+            cannot   shop/db/0: liveness on 2 nodes, memory on 1 node
                      n3: needs 2GiB of memory, 1GiB free
                      to make room: 1GiB of memory more on n3
             LOAD    NODES  INSTANCES  CPU      MEMORY     DISK

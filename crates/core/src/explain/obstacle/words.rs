@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Obstacle, Quantity, Shortage, for_people, rounded_down, scope_name};
+use super::{Obstacle, Quantity, Shortage, for_people, place_name, rounded_down};
 use crate::node::Admin;
 use crate::placement::Reason;
 
@@ -12,12 +12,14 @@ impl fmt::Display for Obstacle {
         match self {
             Self::Pool { needs, is } => write!(f, "is in pool `{is}`, not `{needs}`"),
             Self::Liveness { is, since } => {
-                write!(f, "is {} for {}", is.as_str(), for_people(*since))
+                write!(f, "has been {} for {}", is.as_str(), for_people(*since))
             }
             Self::Unknown => f.write_str("has not joined"),
             Self::Removed => f.write_str("was removed from the fleet"),
             Self::Settling { kept } => {
-                write!(f, "is back, and {kept} instances that it kept are being settled")
+                let (what, are) =
+                    if *kept == 1 { ("instance", "is") } else { ("instances", "are") };
+                write!(f, "is back, and {kept} {what} that it kept {are} being settled")
             }
             Self::Admin { is } => write!(f, "is {}", admin_words(*is)),
             Self::Pin { to } => write!(f, "is not `{to}`, to which the workload is pinned"),
@@ -34,10 +36,11 @@ impl fmt::Display for Obstacle {
                 write!(f, "needs `{expression}`, has nothing of it")
             }
             Self::Affinity { workload, scope } => {
-                write!(f, "nothing of `{workload}` is on its {}", scope_name(*scope))
+                write!(f, "nothing of `{workload}` is {}", place_name(*scope))
             }
             Self::MaxInstances { has, limit } => {
-                write!(f, "has {has} instances of at most {limit}")
+                let what = if *has == 1 { "instance" } else { "instances" };
+                write!(f, "has {has} {what}, of at most {limit}")
             }
             Self::Short(Shortage { of, needs, free, by_use, .. }) => {
                 let (needs, free) = (of.amount(*needs), amount_alone(*of, *free));
@@ -49,14 +52,19 @@ impl fmt::Display for Obstacle {
             }
             Self::Port { port, held_by: None, .. } => write!(f, "port {port} is taken"),
             Self::Ports { needs, range: (first, last) } => {
-                write!(f, "needs {needs} dynamic ports, too few of {first} to {last} are free")
+                let (what, lacks) = match needs {
+                    1 => ("port", "none"),
+                    _ => ("ports", "too few"),
+                };
+                write!(f, "needs {needs} dynamic {what}, {lacks} of {first} to {last} are free")
             }
             Self::AntiAffinity { group, scope, with } => {
                 let who = with.as_deref().unwrap_or("another member");
-                write!(f, "{who} of group `{group}` is on its {}", scope_name(*scope))
+                write!(f, "{who} of group `{group}` is {}", place_name(*scope))
             }
             Self::MaxPer { attribute, value, has, limit } => {
-                write!(f, "{has} are where `{attribute}` is `{value}`, at most {limit} may")
+                let are = if *has == 1 { "is" } else { "are" };
+                write!(f, "{has} {are} where `{attribute}` is `{value}`, at most {limit} may be")
             }
             Self::Excluded { after, times, left } => {
                 let what = if *after == Reason::Declined { "was declined" } else { "failed" };

@@ -167,6 +167,7 @@ proptest! {
         for step in steps {
             prop_assert_eq!(pool.field.best(), pool.field.best_plain());
             prop_assert_eq!(pool.field.next_best(3), pool.field.next_best_plain(3));
+            prop_assert_eq!(pool.field.census(), pool.field.census_plain());
             if let Some(best) = pool.field.best() {
                 prop_assert!(pool.field.score(best) <= 10_000);
             }

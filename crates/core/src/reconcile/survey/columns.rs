@@ -119,7 +119,8 @@ impl Engine {
         }
         for rule in rules.anti_affinity.iter().filter(|rule| rule.scope != Scope::Node) {
             let mut members = vec![0; self.nodes.len()];
-            for (node, count) in self.tallies.get(&group_tag(&rule.group)).into_iter().flatten() {
+            let there = self.tallies.get(&group_tag(&rule.group));
+            for (node, count) in there.into_iter().flat_map(|nodes| nodes.iter()) {
                 members[at(*node)] = *count;
             }
             let kind = if rule.mode == Mode::Hard { Rule::Apart } else { Rule::Aside };

@@ -1,6 +1,6 @@
 //! The few words in which tests speak of nodes, workloads and decisions.
 
-use ostler_core::id::PoolName;
+use ostler_core::id::{PoolName, SpecHash};
 use ostler_core::node::{Admin, Facts, Kept, Liveness, Node};
 use ostler_core::reconcile::{Decision, Note};
 use ostler_core::resources::{Bytes, Resources};
@@ -95,6 +95,18 @@ pub fn workload(text: &str) -> Workload {
     let driver = if text.contains("\"driver\"") { "" } else { "\"driver\":\"sim\"," };
     let json = format!("{{{driver}{text}}}");
     serde_json::from_str(&json).unwrap_or_else(|error| panic!("{json}: {error}"))
+}
+
+/// Stands for the hash of a specification.
+pub fn hash(spec: &Workload) -> SpecHash {
+    let text = format!("{:?}", spec.spec());
+    let mut hash = [0u8; 32];
+    for (index, byte) in text.bytes().enumerate() {
+        let place = index % 32;
+        hash[place] =
+            hash[place].rotate_left(3) ^ byte ^ u8::try_from(index / 32 % 251).expect("fits");
+    }
+    SpecHash(hash)
 }
 
 fn text_of(note: &Note) -> String {

@@ -180,6 +180,33 @@ fn a_full_node_is_relieved_above_the_threshold_and_left_alone_below() {
 }
 
 #[test]
+fn once_begun_it_goes_on_to_half_the_threshold_and_begins_again_only_above_it() {
+    let rebalance = Rebalancing { on_join: false, threshold: 20, max_moves: 2 };
+    // Only cpu counts: an instance is 5 % of a node.
+    let settings = Settings { rebalance, weights: [100, 0, 0, 0], ..Settings::default() };
+    let mut fleet = Fleet::with("n1", settings);
+    fleet.put(r#""name":"web","count":10,"resources":{"cpu":200,"memory":"1MiB"}"#);
+    fleet.advance(120);
+    fleet.join("n2");
+    fleet.advance(600);
+    assert_eq!(
+        fleet.counts(),
+        "n1 6, n2 4",
+        "25 % too full, then 15, then 5, which is less than 10"
+    );
+    let more = |fleet: &mut Fleet, cpu: u32| {
+        fleet.put(&format!(
+            r#""name":"more","resources":{{"cpu":{cpu},"memory":"1MiB"}},"placement":{{"node":"n1"}}"#
+        ));
+        fleet.advance(600);
+        fleet.counts()
+    };
+    assert_eq!(more(&mut fleet, 600), "n1 7, n2 4", "12 % too full: below the threshold");
+    // 21 % too full: it begins again, until the workload would have to go where more of it are.
+    assert_eq!(more(&mut fleet, 1300), "n1 5, n2 6");
+}
+
+#[test]
 fn a_new_leader_takes_no_node_for_new() {
     let mut fleet = automatic(Rebalancing { on_join: true, threshold: 0, max_moves: 2 });
     fleet.executor("n2").declines.clear();

@@ -131,6 +131,48 @@ fn a_node_that_refuses_the_first_in_line_is_offered_to_the_next() {
     assert_eq!(check(&events, false), Ok(()));
 }
 
+/// It stood first in their line, and had no use for what it spoke for.
+#[test]
+fn one_of_kind_system_kept_others_from_a_node_where_it_ran_already() {
+    let mut fleet = Fleet::new("n1 cpu 400\nn2 cpu 200");
+    let ask = r#""resources":{"cpu":200}"#;
+    for (name, node) in [("first", "n1"), ("second", "n2")] {
+        fleet.put(&format!(r#""name":"{name}",{ask},"placement":{{"node":"{node}"}}"#));
+    }
+    fleet.settle();
+    fleet.put(&format!(r#""name":"agent","kind":"system","priority":90,{ask}"#));
+    fleet.settle();
+    fleet.put(&format!(r#""name":"web","priority":10,{ask}"#));
+    fleet.settle();
+    assert_eq!(fleet.counts(), "n1 2, n2 1", "the agent has no place on n2, web none at all");
+    fleet.scale("first", 0);
+    fleet.settle();
+    assert!(fleet.show().contains("web/0@1 n1 run"), "{}", fleet.show());
+}
+
+/// What asks for the same room as one that found no place was taken to have none either.
+#[test]
+fn one_without_a_bid_or_an_image_kept_others_from_a_place_that_was_theirs() {
+    let text = |name: &str, platform: &str, more: &str| {
+        format!(r#""name":"{name}","driver":"docker","docker":{{"image":"web"{platform}}},{more}"#)
+    };
+    for (platform, strategy) in [("", "auction"), (r#","platform":"arm64""#, "weighted")] {
+        let mut fleet = Fleet::new("n1 driver docker");
+        let placement = format!(r#""priority":90,"placement":{{"strategy":"{strategy}"}}"#);
+        fleet.put(&text("first", platform, &placement));
+        fleet.put(&text("second", "", r#""priority":10"#));
+        fleet.settle();
+        assert_eq!(fleet.counts(), "n1 1", "{platform} {strategy}");
+        // It waits in a line of its own, too.
+        fleet.admin("n1", ostler_core::node::Admin::Cordoned);
+        fleet.scale("second", 2);
+        fleet.settle();
+        fleet.admin("n1", ostler_core::node::Admin::Active);
+        fleet.settle();
+        assert_eq!(fleet.counts(), "n1 2", "{platform} {strategy}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 

@@ -3,6 +3,7 @@
 use expect_test::expect;
 use ostler_core::command::{Order, Verdict};
 use ostler_core::id::InstanceId;
+use ostler_core::instance::Observed;
 
 use crate::fleet::Fleet;
 
@@ -39,6 +40,29 @@ fn an_instance_restarts_in_place_with_the_next_generation() {
     .assert_eq(&fleet.decisions());
     let manifest = fleet.engine.manifest(&"n1".parse().expect("a name")).expect("entries");
     assert_eq!(manifest.groups[0].entries[0].generation.0, 2);
+}
+
+#[test]
+fn an_order_about_what_had_just_failed_made_its_node_forget_the_failure() {
+    let orders: [fn(InstanceId) -> Order; 3] = [
+        |instance| Order::RestartInstance { instance },
+        |instance| Order::StopInstance { instance },
+        |instance| Order::MoveInstance { instance, node: None },
+    ];
+    for order in orders {
+        let (mut fleet, instance) = web();
+        let order = fleet.order(order(instance));
+        // The order and the end are heard before the next plan.
+        fleet.end("n1", "web", Observed::Failed);
+        let outcome = fleet.outcome(&order);
+        assert_eq!(outcome.verdict, Verdict::Refused);
+        assert_eq!(outcome.reason, format!("instance `{instance}` has just ended"));
+        let progress = fleet.engine.progress(&"web".parse().expect("a key")).expect("known");
+        let excluded: Vec<&str> = progress.excluded.iter().map(|one| one.node.as_str()).collect();
+        assert_eq!(excluded, ["n1"]);
+        fleet.advance(60);
+        assert_eq!(fleet.counts(), "n1 0, n2 2, n3 0");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What failed or was declined somewhere is not tried there again at once.
 
-use ostler_core::id::{InstanceId, NodeName, Version, WorkloadKey};
+use ostler_core::id::{InstanceId, NodeName, PoolName, Version, WorkloadKey};
 use ostler_core::instance::{Desired, Observed};
 use ostler_core::reconcile::{Decision, Engine, Plan};
 
@@ -18,11 +18,32 @@ impl World {
             _others => None,
         };
         let wrong = plan.decisions.iter().filter_map(again).collect();
+        let Some(term) = self.schedulers[r].reign().map(|reign| reign.term) else { return wrong };
         let pool = self.schedulers[r].pool.clone();
         for (key, node, version) in self.learnt(r, before) {
-            self.ledger.failed.insert((pool.clone(), key, node), (version, self.now));
+            let of = (pool.clone(), term, key, node);
+            self.ledger.unwritten.insert(of, (version, self.now));
         }
         wrong
+    }
+
+    /// A leader wrote something: what it had learnt about that is remembered from now on, whoever
+    /// leads. It has to be in what is kept of the workload, and that has to be written before the
+    /// entry that failed is dropped from its node's manifest.
+    pub fn failures_written(&mut self, pool: &PoolName, key: &str) {
+        let Some((term, _)) = self.server.term(pool) else { return };
+        let about = |of: &WorkloadKey, node: &NodeName| {
+            key == node.as_str() || key.strip_prefix("_workload.") == Some(of.token().as_str())
+        };
+        let learnt = &self.ledger.unwritten;
+        let written = learnt.iter().filter(|((of, by, workload, node), _)| {
+            of == pool && *by == term && about(workload, node)
+        });
+        let written: Vec<_> = written.map(|(of, what)| (of.clone(), *what)).collect();
+        for ((pool, term, workload, node), what) in written {
+            self.ledger.unwritten.remove(&(pool.clone(), term, workload.clone(), node.clone()));
+            self.ledger.failed.insert((pool, workload, node), what);
+        }
     }
 
     fn tried_again(
@@ -32,10 +53,24 @@ impl World {
         (key, version): (&WorkloadKey, Version),
         node: &NodeName,
     ) -> Option<String> {
-        let pool = self.schedulers[r].pool.clone();
-        let (failed, when) = self.ledger.failed.get(&(pool, key.clone(), node.clone()))?;
-        let same = *failed == version && self.now.since(*when) < self.settings.exclude_for;
-        same.then(|| format!("{id} of {key} is placed on {node}, where it has just failed"))
+        let (pool, term) = (self.schedulers[r].pool.clone(), self.schedulers[r].reign()?.term);
+        let own = (pool.clone(), term, key.clone(), node.clone());
+        let known = [
+            self.ledger.failed.get(&(pool, key.clone(), node.clone())),
+            self.ledger.unwritten.get(&own),
+        ];
+        let same = known.iter().flatten().any(|(failed, when)| {
+            *failed == version && self.now.since(*when) < self.settings.exclude_for
+        });
+        let progress = self.schedulers[r].reign()?.engine.progress(key).unwrap_or_default();
+        same.then(|| {
+            let kind = self.heard_text(r, key).map(|text| text.kind);
+            let excluded = progress.excluded;
+            format!(
+                "{id} of {key} version {version}, {kind:?}, is placed on {node}, where it has just \
+                 failed: {known:?}; passed over: {excluded:?}"
+            )
+        })
     }
 
     /// What was ordered to run when the plan was made, and is said to have failed.

@@ -7,7 +7,7 @@ use ostler_core::id::{InstanceId, NodeName, Slot, WorkloadKey};
 use ostler_core::instance::Desired;
 use ostler_core::node::{Admin, Liveness};
 use ostler_core::reconcile::{Decision, Engine, InstanceView, Plan};
-use ostler_core::workload::{Mode, Workload};
+use ostler_core::workload::{Kind, Mode, Workload};
 
 use crate::bus::{Bucket, Val};
 use crate::world::World;
@@ -18,9 +18,12 @@ impl World {
         let mut wrong = self.check_failures(r, before, plan);
         let Some(reign) = self.schedulers[r].reign() else { return };
         if !plan.more {
-            let again = reign.engine.clone().plan(self.now);
+            let mut engine = reign.engine.clone();
+            let again = engine.plan(self.now);
             if again != Plan::default() {
-                wrong.push(format!("P4: planning again gives {again:?} after {plan:?}"));
+                let (first, then) = (reign.engine.outcomes(), engine.outcomes());
+                let other = first.iter().zip(&then).find(|(one, other)| one != other);
+                wrong.push(format!("P4: planning again gives {again:?}, {other:?} after {plan:?}"));
             }
         }
         let after: BTreeMap<InstanceId, InstanceView<'_>> =
@@ -29,6 +32,7 @@ impl World {
             match decision {
                 Decision::Place { id, workload, node, .. } => {
                     wrong.extend(self.check_place(r, *id, workload, node));
+                    wrong.extend(self.check_once(r, (before, plan), decision));
                 }
                 Decision::Stop { id, reason, .. } => {
                     wrong.extend(self.check_stop(r, (before, plan), *id, (reason, &after)));
@@ -56,6 +60,43 @@ impl World {
         if let Some(first) = wrong.into_iter().next() {
             self.ledger.fail(format!("scheduler {r}: {first}"));
         }
+    }
+
+    /// A slot that is held gets a second one only to replace the first: that moves, or is older.
+    pub fn check_once(
+        &self,
+        r: usize,
+        (before, plan): (&Engine, &Plan),
+        placed: &Decision,
+    ) -> Option<String> {
+        let Decision::Place { id, workload, slot, version, moved, .. } = placed else {
+            return None;
+        };
+        if self.heard_text(r, workload)?.kind == Kind::System {
+            return None;
+        }
+        let same = |one: &&Decision| match one {
+            Decision::Place { workload: of, slot: there, .. } => of == workload && there == slot,
+            _others => false,
+        };
+        if plan.decisions.iter().filter(same).count() > 1 {
+            return Some(format!("{id}: {workload}/{slot} is placed twice in one plan"));
+        }
+        let stays = |view: &InstanceView<'_>| {
+            let engine = self.schedulers[r].reign().map(|reign| &reign.engine);
+            let after =
+                engine.into_iter().flat_map(Engine::instances).find(|one| one.id == view.id);
+            after.is_some_and(|one| one.desired == Desired::Run)
+        };
+        let held = before.instances().find(|view| {
+            let there = view.key == workload && view.slot == *slot;
+            there && view.desired == Desired::Run && view.version == *version && stays(view)
+        });
+        let held = held.filter(|_| moved.is_none())?;
+        Some(format!(
+            "{id} is placed for {workload}/{slot}, which {} on {} holds",
+            held.id, held.node
+        ))
     }
 
     /// The text as this leader has heard it.

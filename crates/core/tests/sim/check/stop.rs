@@ -6,7 +6,7 @@ use ostler_core::command::Order;
 use ostler_core::id::{InstanceId, NodeName, Slot, WorkloadKey};
 use ostler_core::instance::Desired;
 use ostler_core::node::{Liveness, Node};
-use ostler_core::reconcile::{Decision, Engine, InstanceView, Plan};
+use ostler_core::reconcile::{Decision, Engine, InstanceView, Note, Plan};
 use ostler_core::workload::{Kind, OnNodeLoss};
 
 use crate::bus::{Bucket, Val};
@@ -88,12 +88,37 @@ impl World {
                 slots_of(was.key, before, &plan.decisions)
             ));
         }
-        let parallel = text.update.max_parallel;
         // Canaries are beside what is counted.
-        let extra = was.slot.0 >= text.count;
-        if reason != "updated" || replaced || parallel == 0 || extra {
+        if reason != "updated" || replaced || was.slot.0 >= text.count {
             return None;
         }
+        // It was ready, and is told to restart by the same order that would have restarted this one.
+        let follows = |view: &InstanceView<'_>| {
+            let same = view.key == was.key && view.slot == was.slot && view.id != id;
+            same && view.desired == Desired::Run && was_ready.contains(&view.id)
+        };
+        let first = text.count <= text.update.max_parallel && !after.values().any(follows);
+        if first && !said_to_stop_first(plan, was.key, was.slot) {
+            return Some(format!(
+                "P10: {id} of {}/{} is ended before its update is ready; {}",
+                was.key,
+                was.slot,
+                slots_of(was.key, before, &plan.decisions)
+            ));
+        }
+        self.check_parallel(r, (before, plan), &was, after)
+    }
+
+    /// P9: this one is ended for an update, and not too many others are down.
+    fn check_parallel(
+        &self,
+        r: usize,
+        (before, plan): (&Engine, &Plan),
+        was: &InstanceView<'_>,
+        after: &BTreeMap<InstanceId, InstanceView<'_>>,
+    ) -> Option<String> {
+        let text = self.heard_text(r, was.key)?;
+        let parallel = text.update.max_parallel;
         // What is on a silent node holds up no update.
         let silent = |node: &NodeName| {
             self.heard_node(r, node).is_none_or(|node| node.liveness != Liveness::Online)
@@ -104,15 +129,26 @@ impl World {
         };
         let there: BTreeSet<Slot> = after.values().filter(counts).map(|view| view.slot).collect();
         let there = u32::try_from(there.len()).expect("small");
-        (there + parallel < text.count).then(|| {
+        (parallel > 0 && there + parallel < text.count).then(|| {
             format!(
-                "P9: after {id} of {} is ended only {there} of {} are ready; {}",
+                "P9: after {} of {} is ended only {there} of {} are ready; {}",
+                was.id,
                 was.key,
                 text.count,
                 slots_of(was.key, before, &plan.decisions)
             )
         })
     }
+}
+
+/// The plan says that there is no room for both.
+fn said_to_stop_first(plan: &Plan, key: &WorkloadKey, of: Slot) -> bool {
+    plan.decisions.iter().any(|one| match one {
+        Decision::Noted { workload, note: Note::StopsFirst { slot } } => {
+            workload == key && *slot == of
+        }
+        _others => false,
+    })
 }
 
 /// How a workload stood, and what was decided about it.

@@ -106,9 +106,11 @@ impl World {
             let event = Event::NotStarted(run, "the script says so".to_owned(), Blame::Instance);
             return self.happened(h, id, event);
         }
+        let wait = self.net.between(1, 20);
+        let told_at = self.now.plus(Span::from_millis(wait));
         if self.hosts[h].procs.get(&id).is_none_or(|proc| !proc.alive) {
             self.ledger_spawn(h, id, &order);
-            let proc = Proc { run, alive: true, exit: None, fenced: spec.fenced, ask };
+            let proc = Proc { run, alive: true, exit: None, fenced: spec.fenced, ask, told_at };
             self.hosts[h].procs.insert(id, proc);
             if spec.kind == Kind::Job {
                 let wait = self.net.between(500, 20_000);
@@ -121,8 +123,10 @@ impl World {
         let checked = spec.sections.sim.as_ref().is_some_and(|sim| sim.ready_after > Span::ZERO);
         let readiness = if checked { Readiness::ByChecks } else { Readiness::AtOnce };
         let started = Box::new(Event::Started(run, Run::default(), readiness));
-        let wait = self.net.between(1, 20);
-        self.later(wait, Ev::Happened(h, life_of, id, started));
+        if let Some(proc) = self.hosts[h].procs.get_mut(&id) {
+            proc.told_at = told_at;
+        }
+        self.at(told_at, Ev::Happened(h, life_of, id, started));
     }
 
     pub fn proc_exits(&mut self, h: usize, id: InstanceId, run: u64, exit: Exit) {
@@ -132,9 +136,10 @@ impl World {
             return;
         }
         (proc.alive, proc.exit) = (false, Some(exit));
+        let told_at = proc.told_at.max(self.now).plus(Span::from_millis(1));
         say!(self, "{} process of {id} ends: {exit:?}", self.hosts[h].name);
         let event = Box::new(Event::Exited(run, exit));
-        self.later(1, Ev::Happened(h, life_of, id, event));
+        self.at(told_at, Ev::Happened(h, life_of, id, event));
     }
 
     pub fn proc_removed(&mut self, h: usize, id: InstanceId) {
