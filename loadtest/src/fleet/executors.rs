@@ -144,6 +144,8 @@ pub fn real(number: u32, home: &Path, docker: Option<&Path>) -> anyhow::Result<C
     if let Some(socket) = docker {
         config.drivers.push(DriverKind::Docker);
         config.docker_socket = socket.to_owned();
+        // Whoever runs this may not be allowed to let containers have more.
+        config.max_files = 1024;
     }
     config.data_dir = Some(home.join(name(number)?.to_string()));
     config.on_stop = OnStop::Stop;
