@@ -138,7 +138,10 @@ impl World {
                 Some(Val::Progress(progress)) => {
                     say!(self, "{who:?} commits {key}: {}", remembered(progress));
                 }
-                None => say!(self, "{who:?} commits {key}: nothing more"),
+                None => {
+                    say!(self, "{who:?} commits {key}: nothing more");
+                    self.failures_forgotten(key);
+                }
                 Some(Val::Outcomes(outcomes)) => {
                     let now = self.now;
                     let late = |o: &&ostler_core::command::Outcome| {

@@ -46,6 +46,13 @@ impl World {
         }
     }
 
+    /// Nothing of a workload is left, so nothing is remembered: its next life is another one.
+    pub fn failures_forgotten(&mut self, key: &str) {
+        let Some(token) = key.strip_prefix("_workload.") else { return };
+        self.ledger.failed.retain(|(_, of, _), _| of.token() != token);
+        self.ledger.unwritten.retain(|(_, _, of, _), _| of.token() != token);
+    }
+
     fn tried_again(
         &self,
         r: usize,
