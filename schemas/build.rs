@@ -3,7 +3,7 @@
 use std::error::Error;
 
 /// Requests: an unknown field is refused by name.
-const REQUESTS: [&str; 67] = [
+const REQUESTS: [&str; 68] = [
     "ArtifactPut",
     "ArtifactGet",
     "ArtifactList",
@@ -67,6 +67,7 @@ const REQUESTS: [&str; 67] = [
     "Signal",
     "Leftovers",
     "Host",
+    "Stats",
     "Import",
     "Exec",
     "TerminalSize",
@@ -74,7 +75,7 @@ const REQUESTS: [&str; 67] = [
 ];
 
 /// What is answered or told: readers of an older version pass over what they do not know.
-const ANSWERS: [&str; 53] = [
+const ANSWERS: [&str; 55] = [
     "ArtifactView",
     "ArtifactListReply",
     "EndpointView",
@@ -118,6 +119,8 @@ const ANSWERS: [&str; 53] = [
     "LeftoversReply",
     "Leftover",
     "HostReply",
+    "StatsReply",
+    "InstanceStats",
     "HostDisk",
     "HostLink",
     "HostBattery",

@@ -107,6 +107,7 @@ calls! {
     Signal => SignalReply, "signal", Executor, true;
     Leftovers => LeftoversReply, "leftovers", Executor, true;
     Host => HostReply, "host", Executor, false;
+    Stats => StatsReply, "stats", Executor, false;
     Import => ImportReply, "import", Executor, false;
     Exec => ExecReply, "exec", Executor, true;
 }
@@ -124,7 +125,7 @@ wire_message! {
     NodePatch, NodeExplain, NodeView, CommandGet, CommandList, CommandListReply, CommandView,
     EventList, EventListReply, Event, StatusGet, StatusReply, MetricsFleet, MetricsNode,
     MetricsInstance, Challenge, ChallengeReply, Hello, HelloReply, Leave, LeaveReply, Ping, Pong, Sync, SyncReply, Logs,
-    LogsReply, LogChunk, Signal, SignalReply, Leftovers, LeftoversReply, Host, HostReply, Import,
+    LogsReply, LogChunk, Signal, SignalReply, Leftovers, LeftoversReply, Host, HostReply, Stats, StatsReply, Import,
     ImportReply, Exec, ExecReply, NodeSample, Document,
     RebalanceStart, RebalancePlan, QuotaGet, QuotaList,
     QuotaListReply, QuotaPut, QuotaDelete, QuotaView, SettingsGet, SettingsPut, SettingsView,

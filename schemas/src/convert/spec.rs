@@ -104,6 +104,7 @@ fn process(raw: pb::ProcessSection) -> Result<ProcessSection, WireError> {
         private: private.collect::<Result<_, _>>()?,
         chroot: raw.chroot,
         reload_signal: raw.reload_signal,
+        workdir: raw.workdir,
     })
 }
 

@@ -1,4 +1,4 @@
-//! What an executor answers: `ping`, `sync`, `logs`, `signal`, `leftovers`, `host`, `import`, `exec`.
+//! What an executor answers: `ping`, `sync`, `logs`, `signal`, `leftovers`, `host`, `stats`, `import`, `exec`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,6 +48,7 @@ pub async fn serve(bus: &Bus, parts: Parts) -> Result<(), SendError> {
     let Parts { site, shared, agent, drivers, followed } = parts;
     let of_host =
         host::Desk { site: Arc::clone(&site), shared: Arc::clone(&shared), agent: agent.clone() };
+    let of_stats = of_host.clone();
     let foreign = Arc::clone(&drivers);
     let inside = exec::Desk {
         bus: bus.clone(),
@@ -88,6 +89,10 @@ pub async fn serve(bus: &Bus, parts: Parts) -> Result<(), SendError> {
         .on::<pb::Host, _, _>(move |_: Caller, _| {
             let desk = of_host.clone();
             async move { desk.host().await }
+        })
+        .on::<pb::Stats, _, _>(move |_: Caller, ask| {
+            let desk = of_stats.clone();
+            async move { desk.stats(ask).await }
         })
         .on::<pb::Import, _, _>(move |_: Caller, _| {
             let drivers = Arc::clone(&foreign);

@@ -90,6 +90,10 @@ pub struct ProcessSection {
     /// What makes it read its settings again; `SIGHUP` if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reload_signal: Option<String>,
+    /// Where it begins: from its own directory on, or absolute, inside of its root; its own
+    /// directory if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workdir: Option<String>,
 }
 
 /// What an instance has for itself instead of sharing it with the host.

@@ -178,6 +178,7 @@ impl From<Workload> for pb::WorkloadSpec {
             private: process.private.iter().map(|p| p.as_str().to_owned()).collect(),
             chroot: process.chroot,
             reload_signal: process.reload_signal,
+            workdir: process.workdir,
         });
         let mut spec = Self {
             name: from.name.to_string(),

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ostler_core::id::InstanceId;
+use ostler_core::instance::Status;
 use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, Problem};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::agent::{Message, Snapshot};
 use crate::host::machine::{Battery, Disk, Link, Machine, battery, disks, links};
-use crate::host::{memory, uptime_ms};
+use crate::host::{Live, memory, uptime_ms};
 use crate::shared::Shared;
 use crate::site::Site;
 
@@ -22,11 +24,45 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) async fn host(&self) -> Result<pb::HostReply, Problem> {
+    async fn statuses(&self) -> Result<Vec<Status>, Problem> {
         let gone = || Problem::new(Code::Unavailable, "the executor stops".to_owned());
         let (reply, snapshot) = oneshot::channel();
         self.agent.send(Message::Snapshot(reply)).await.map_err(|_| gone())?;
         let Snapshot { statuses, .. } = snapshot.await.map_err(|_| gone())?;
+        Ok(statuses)
+    }
+
+    pub(super) async fn stats(&self, ask: pb::Stats) -> Result<pb::StatsReply, Problem> {
+        let only = match ask.instance.as_str() {
+            "" => None,
+            text => {
+                let wrong = |error| Problem::new(Code::Invalid, format!("`instance`: {error}"));
+                Some(text.parse::<InstanceId>().map_err(wrong)?)
+            }
+        };
+        let mut statuses = self.statuses().await?;
+        statuses.retain(|status| only.is_none_or(|only| status.id == only));
+        if let (Some(id), true) = (only, statuses.is_empty()) {
+            return Err(Problem::new(Code::NotFound, format!("no instance {id} is here")));
+        }
+        let Live { used, .. } = self.shared.live().unwrap_or_default();
+        let instances = statuses.into_iter().map(|status| pb::InstanceStats {
+            instance: status.id.to_string(),
+            pid: status.pid,
+            cpu: status.usage.cpu,
+            memory: status.usage.memory,
+        });
+        Ok(pb::StatsReply {
+            cpu: used.cpu,
+            memory: used.memory,
+            disk: used.disk,
+            network: used.network,
+            instances: instances.collect(),
+        })
+    }
+
+    pub(super) async fn host(&self) -> Result<pb::HostReply, Problem> {
+        let statuses = self.statuses().await?;
         let ours = pb::HostShare {
             instances: self.shared.instances(),
             cpu: statuses.iter().map(|status| status.usage.cpu).sum(),

@@ -45,6 +45,8 @@ async fn a_process_is_who_it_should_be_and_can_what_it_may() {
             "CapEff:\t0000000000000400\nCapBnd:\t0000000000000400\n",
         ),
         ("pwd", "chroot = \"/\"", "/\n"),
+        ("pwd", "workdir = \"/usr/lib\"", "/usr/lib\n"),
+        ("pwd", "chroot = \"/\"\nworkdir = \"usr/lib\"", "/usr/lib\n"),
     ] {
         assert_eq!(said(script, more).await, wanted, "{more}");
     }

@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ostler_bus::Caller;
 use ostler_core::instance::{Desired, Observed, Status};
 use ostler_core::workload::DriverKind;
+use ostler_schemas::pb;
+use ostler_schemas::problem::Code;
 use ostler_testkit::{Ports, eventually};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -235,5 +238,30 @@ async fn an_instance_reads_its_settings_again_by_its_own_signal() {
     eventually("it heard", || async { output(&rig, 1).contains("again") }).await;
     let wrong = rig.bus.call_node(&Rig::node(), &ask("SIGFLY"), &caller).await;
     assert!(wrong.expect_err("refused").detail.contains("`SIGFLY`"));
+    rig.end(executor).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_tells_what_it_and_each_of_its_instances_use() {
+    let mut rig = Rig::start().await;
+    let executor = rig.executor(&PROCESS);
+    let busy = "[process]\ncommand = [\"sh\", \"-c\", \"while :; do :; done\"]";
+    rig.wanted.insert(id(1), Wanted::run(spec(busy)));
+    rig.order(id(2), Wanted::run(spec(""))).await;
+    let ask = async |instance: String| {
+        let ask = pb::Stats { instance };
+        rig.bus.call_node(&Rig::node(), &ask, &Caller::program("test")).await
+    };
+    eventually("one of two is seen to work", || async {
+        let told = ask(String::new()).await.map(|told| told.instances).unwrap_or_default();
+        let of = |number| told.iter().find(|one| one.instance == id(number).to_string());
+        let working = of(1).is_some_and(|one| one.cpu > 100 && one.memory > 0 && one.pid.is_some());
+        working && of(2).is_some_and(|one| one.cpu < 50)
+    })
+    .await;
+    let one = ask(id(2).to_string()).await.expect("it is here");
+    assert_eq!(one.instances.len(), 1);
+    let none = ask(id(3).to_string()).await.expect_err("it is not here");
+    assert_eq!(none.code, Code::NotFound);
     rig.end(executor).await;
 }

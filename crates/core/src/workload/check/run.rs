@@ -133,7 +133,9 @@ pub(super) fn reference(path: &Path, text: &str, found: &mut Found) {
 
 fn confinement(process: &ProcessSection, found: &mut Found) {
     let here = Path::from("process");
-    for (key, text) in [("group", &process.group), ("chroot", &process.chroot)] {
+    for (key, text) in
+        [("group", &process.group), ("chroot", &process.chroot), ("workdir", &process.workdir)]
+    {
         if let Some(text) = text {
             found.words(&here.key(key), text);
         }

@@ -29,6 +29,8 @@ pub struct Confinement {
     pids: bool,
     root: Option<CString>,
     dir: CString,
+    /// Where it begins, from there on.
+    workdir: Option<CString>,
 }
 
 impl Confinement {
@@ -43,6 +45,7 @@ impl Confinement {
             CString::new(path.as_os_str().as_bytes()).map_err(|error| error.to_string())
         };
         let root = section.chroot.as_ref().map(|root| text(&dir.join(root))).transpose()?;
+        let workdir = section.workdir.as_ref().map(std::path::Path::new);
         let named = section.capabilities.as_ref();
         let capabilities = named.map(|names| capability::set(names)).transpose()?;
         let has = |private| section.private.contains(&private);
@@ -56,6 +59,7 @@ impl Confinement {
             pids: has(Private::Pid),
             dir: if root.is_some() { c"/".to_owned() } else { text(dir)? },
             root,
+            workdir: workdir.map(text).transpose()?,
         })
     }
 
@@ -66,7 +70,7 @@ impl Confinement {
 
     /// Whether it stays what the executor is, and only gives up what it could gain.
     pub(super) fn is_plain(&self) -> bool {
-        let Self { user, capabilities, mounts, network, pids, root, dir: _ } = self;
+        let Self { user, capabilities, mounts, network, pids, root, dir: _, workdir: _ } = self;
         let same = user.is_none() && capabilities.is_none() && root.is_none();
         same && !mounts && !network && !pids
     }
@@ -78,7 +82,7 @@ impl Confinement {
 
     /// What a child does to become it.
     pub(super) fn step(self) -> Step {
-        let Self { user, capabilities, mounts, network, pids, root, dir } = self;
+        let Self { user, capabilities, mounts, network, pids, root, dir, workdir } = self;
         let groups: Vec<Gid> =
             user.iter().flat_map(|(_, _, all)| all).copied().map(Gid::from_raw).collect();
         Box::new(move || {
@@ -98,6 +102,9 @@ impl Confinement {
             }
             if let Some(kept) = capabilities {
                 capability::keep(kept)?;
+            }
+            if let Some(workdir) = &workdir {
+                rustix::process::chdir(workdir.as_c_str())?;
             }
             rustix::thread::set_no_new_privs(true)?;
             inherit_nothing();
