@@ -156,6 +156,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let attribute = "#[serde(with = \"crate::base64_json\")] #[schema(value_type = String)]";
         config.field_attribute(format!(".ostler.v1.{bytes}"), attribute);
     }
+    // Only what was tried has a plan.
+    for plan in ["WorkloadView.plan", "NodeView.plan", "CommandView.plan"] {
+        let attribute = "#[serde(skip_serializing_if = \"Option::is_none\")]";
+        config.field_attribute(format!(".ostler.v1.{plan}"), attribute);
+    }
     config.message_attribute(".ostler.v1.InstanceSample", derive);
     config.message_attribute(".ostler.v1.InstanceSample", "#[serde(default)]");
     config.compile_fds(descriptors)?;

@@ -176,6 +176,7 @@ fn a_full_specification_survives_both_forms() {
         spec: Some(workload.clone().into()),
         if_revision: Some(0),
         dry_run: true,
+        placed: true,
     };
     for format in [Format::Json, Format::Protobuf] {
         let read = pb::WorkloadPut::decode(&put.encode(format), format).expect("reads back");

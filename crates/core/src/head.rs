@@ -35,6 +35,9 @@ pub struct Head {
     pub updated_at: Timestamp,
     /// The id of the operation that wrote it.
     pub op_id: String,
+    /// The operations that wrote it before that, the oldest first; the last few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<String>,
 }
 
 impl Head {

@@ -151,6 +151,9 @@ pub struct Kept {
     pub max_instances: Option<u32>,
     /// To be removed from the fleet once nothing is left on it.
     pub removing: bool,
+    /// The operations that wrote the node before the last one, the oldest first; the last few.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<String>,
 }
 
 /// The live use of a host, by everything on it, and what its executor has applied.

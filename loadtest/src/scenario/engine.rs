@@ -164,6 +164,7 @@ impl Bench {
             purge: false,
             updated_at: START,
             op_id: self.versions.to_string(),
+            earlier: Vec::new(),
         };
         self.engine.observe(Event::Workload(Box::new(head)), START);
         Ok(())

@@ -101,8 +101,11 @@ pub enum Command {
         /// `web` or `shop/web`.
         workload: String,
         /// Only what was decided, newest last: each with its terms, runners-up and reasons.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "watch")]
         decisions: bool,
+        /// Print the list again and again.
+        #[arg(long, short)]
+        watch: bool,
     },
     /// Change how many instances run, and follow until they do.
     Scale {
@@ -146,6 +149,9 @@ pub enum Command {
         /// Only in this state, such as `running`.
         #[arg(long)]
         state: Option<String>,
+        /// Print the list again and again.
+        #[arg(long, short)]
+        watch: bool,
     },
     /// One instance in full.
     Inspect(Instance),
@@ -155,6 +161,13 @@ pub enum Command {
     ///
     /// With a terminal if there is one here: `ostler exec web/0 -- sh`.
     Exec(ExecArgs),
+    /// Send a running instance a signal.
+    Signal {
+        /// Its id, a unique beginning of it, or `web/0`.
+        instance: String,
+        /// Such as `SIGUSR1`, or `usr1`.
+        signal: String,
+    },
     /// Start an instance elsewhere, then stop it here.
     Move {
         /// Its id, a unique beginning of it, or `web/0`.
@@ -213,7 +226,11 @@ pub enum Command {
         limit: u32,
     },
     /// Orders of the last day and what became of them.
-    Commands,
+    Commands {
+        /// Print the list again and again.
+        #[arg(long, short)]
+        watch: bool,
+    },
     /// Run a scenario in simulated time: no bus, no network.
     #[command(long_about = question::SIMULATE)]
     Simulate(SimulateArgs),

@@ -60,11 +60,13 @@ async fn fleet_command(session: &Session, command: Command) -> Result<(), Failur
         Command::Create(create) => apply::create(session, create).await,
         Command::Ps { all, watch } => watch::every(watch, || instance::ps(session, all)).await,
         Command::Workloads { watch } => watch::every(watch, || workload::list(session)).await,
-        Command::Instances { workload, node, state } => {
-            instance::list(session, workload, node, state).await
+        Command::Instances { workload, node, state, watch } => {
+            let filters = (workload.as_deref(), node.as_deref(), state.as_deref());
+            watch::every(watch, || instance::list(session, filters)).await
         }
         Command::Inspect(one) => instance::inspect(session, &one.instance).await,
         Command::Move { instance, node } => instance::relocate(session, &instance, node).await,
+        Command::Signal { instance, signal } => instance::signal(session, &instance, &signal).await,
         Command::Reload { what } => instance::reload(session, &what).await,
         Command::Logs(logs) => logs::run(session, logs).await,
         Command::Explain(args) => explain::run(session, args).await,
@@ -81,7 +83,7 @@ async fn fleet_command(session: &Session, command: Command) -> Result<(), Failur
             let filters = [("kind", kind), ("workload", workload), ("node", node)];
             fleet::events(session, follow, filters, limit).await
         }
-        Command::Commands => fleet::commands(session).await,
+        Command::Commands { watch } => watch::every(watch, || fleet::commands(session)).await,
         other => workload_command(session, other).await,
     }
 }
@@ -90,11 +92,11 @@ async fn fleet_command(session: &Session, command: Command) -> Result<(), Failur
 async fn workload_command(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
         Command::Show(one) => workload::show(session, &one.workload).await,
-        Command::History { workload, decisions: true } => {
+        Command::History { workload, decisions: true, .. } => {
             explain::history::of_workload(session, &workload).await
         }
-        Command::History { workload, decisions: false } => {
-            workload::history(session, &workload).await
+        Command::History { workload, decisions: false, watch } => {
+            watch::every(watch, || workload::history(session, &workload)).await
         }
         Command::Scale { workload, count, detach } => {
             workload::scale(session, &workload, count, detach).await

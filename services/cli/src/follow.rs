@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ostler_service::clock;
 use serde_json::Value;
 
+use crate::client::encode;
 use crate::failure::Failure;
 use crate::output::{self, text};
 use crate::session::Session;
@@ -16,6 +17,8 @@ pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How often it is asked.
 const EVERY: Duration = Duration::from_millis(200);
+/// So often history is asked why a version is not in force any more.
+const LOOKS: u32 = 10;
 
 fn number(view: &Value, name: &str) -> u64 {
     view["status"][name].as_u64().unwrap_or_default()
@@ -36,9 +39,15 @@ fn bar(wanted: u64) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// Follows a workload until it is ready, telling each slot's node and state; fails with what is
-/// wrong when it is not in time, or when its update failed.
-pub async fn until_ready(session: &Session, path: &str, within: Duration) -> Result<(), Failure> {
+/// Follows a workload until the version that `put` answered with is ready, telling each slot's node
+/// and state; fails with what is wrong when it is not in time, when its update failed, or when
+/// another version took its place.
+pub async fn until_ready(
+    session: &Session,
+    path: &str,
+    put: &Value,
+    within: Duration,
+) -> Result<(), Failure> {
     let begin = clock::instant();
     let mut slots = Slots::default();
     let mut tick = tokio::time::interval(EVERY);
@@ -55,6 +64,10 @@ pub async fn until_ready(session: &Session, path: &str, within: Duration) -> Res
         progress.set_length(number(&view, "wanted"));
         progress.set_position(number(&view, "ready") + number(&view, "completed"));
         progress.set_message(text(&view, "status.reason").replace('-', ""));
+        if let Some(failure) = overtaken(session, &view, put).await {
+            progress.abandon();
+            return Err(failure);
+        }
         if settled(&view) {
             progress.finish_and_clear();
             let ready = number(&view, "ready") + number(&view, "completed");
@@ -71,6 +84,42 @@ pub async fn until_ready(session: &Session, path: &str, within: Duration) -> Res
             return Err(Failure::failed(not_ready(&view)));
         }
     }
+}
+
+/// Why what was put will not become ready any more.
+async fn overtaken(session: &Session, view: &Value, put: &Value) -> Option<Failure> {
+    let (name, now) = (text(view, "name"), text(view, "version"));
+    let version = put["version"].as_u64()?;
+    let failed = text(view, "status.update_failed");
+    if now == version.to_string() {
+        let sentence = format!("{name}: the update to version {version} failed: {failed}");
+        return (failed != "-").then(|| Failure::failed(sentence));
+    }
+    let why = match told_failed(session, view, version).await {
+        Some(reason) => format!("the update failed: {reason}"),
+        None => "another took its place".to_owned(),
+    };
+    let sentence = format!("{name}: version {version} is not in force, version {now} is: {why}");
+    Some(Failure::failed(sentence))
+}
+
+/// Why the update to this version failed, if history says that it did. What has just gone back may
+/// not be in history yet.
+async fn told_failed(session: &Session, view: &Value, version: u64) -> Option<String> {
+    let workload = format!("{}/{}", text(view, "namespace"), text(view, "name"));
+    let path = format!("/v1/events?workload={}&kind=workload.update_failed", encode(&workload));
+    let mut tick = tokio::time::interval(EVERY);
+    for _ in 0..LOOKS {
+        tick.tick().await;
+        let page: Value =
+            session.client.get(&format!("{path}&newest=true&limit=10")).await.unwrap_or_default();
+        let events = page["items"].as_array().into_iter().flatten().map(|item| &item["event"]);
+        let mut ours = events.filter(|event| event["version"].as_u64() == Some(version));
+        if let Some(event) = ours.next() {
+            return Some(text(event, "reason"));
+        }
+    }
+    None
 }
 
 fn not_ready(view: &Value) -> String {

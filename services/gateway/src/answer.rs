@@ -3,7 +3,7 @@
 mod page;
 mod refusal;
 
-pub use page::{Accepted, Page, Tagged, paged};
+pub use page::{Accepted, Digested, Tagged};
 pub use refusal::{Refusal, problem_response, status_problem};
 
 /// What a handler returns.

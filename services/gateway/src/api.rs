@@ -14,6 +14,7 @@ use crate::{docs, guard};
 
 pub mod artifacts;
 pub mod commands;
+pub mod create;
 pub mod endpoints;
 pub mod events;
 pub mod exec;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use axum::Json;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use ostler_core::id::WorkloadKey;
 use ostler_core::time::Span;
@@ -11,6 +13,7 @@ use ostler_schemas::problem::Code;
 use ostler_service::clock;
 
 use crate::answer::{Accepted, Answer};
+use crate::api::parameters::Changing;
 use crate::extract::Asker;
 
 /// How often the state is asked for.
@@ -23,6 +26,26 @@ pub enum Ended {
     Settled,
     /// The time was over first.
     Expired,
+    /// It will not be so: the update failed, or another version is in force by now.
+    Overtaken,
+}
+
+impl Ended {
+    /// 200 only for what is as it was asked for.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Settled => StatusCode::OK,
+            Self::Expired | Self::Overtaken => StatusCode::ACCEPTED,
+        }
+    }
+}
+
+/// Whether what is there will not become what was asked for by `version`.
+#[must_use]
+pub fn overtaken(view: &pb::WorkloadView, version: u32) -> bool {
+    let failed = view.status.as_ref().is_some_and(|status| !status.update_failed.is_empty());
+    view.version != version || failed && !view.deleted && !view.stopped
 }
 
 /// Whether a workload is as wanted: everything is ready, or has ended where nothing is wanted.
@@ -51,11 +74,13 @@ pub async fn workload(
 ) -> Answer<(pb::WorkloadView, Ended)> {
     let began = clock::instant();
     let within: Duration = within.min(asker.app().config().max_wait).into();
+    let version = last.version;
     while clock::since(began) < within {
         tokio::time::sleep(POLL).await;
         let request =
             pb::WorkloadGet { namespace: key.namespace.to_string(), name: key.name.to_string() };
         match asker.ask(request).await {
+            Ok(view) if overtaken(&view, version) => return Ok((view, Ended::Overtaken)),
             Ok(view) if settled(&view) => return Ok((view, Ended::Settled)),
             Ok(view) => last = view,
             Err(refusal) => match refusal.problem().code {
@@ -110,14 +135,18 @@ pub async fn restarted(
 }
 
 /// Answers 202 with a command; where the caller waits, once it is done or refused, or with what was
-/// seen last.
+/// seen last. A command that was only tried is 200.
 pub async fn accepted(
     asker: &Asker,
-    wait: Option<Span>,
+    params: &Changing,
     mut last: pb::CommandView,
 ) -> Answer<Response> {
+    if params.dry_run {
+        return Ok(Json(last).into_response());
+    }
     let began = clock::instant();
-    let within: Duration = wait.unwrap_or_default().min(asker.app().config().max_wait).into();
+    let within: Duration =
+        params.wait.unwrap_or_default().min(asker.app().config().max_wait).into();
     while clock::since(began) < within && !matches!(last.state.as_str(), "done" | "refused") {
         tokio::time::sleep(POLL).await;
         match asker.ask(pb::CommandGet { id: last.id.clone() }).await {
@@ -157,6 +186,27 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(settled(&view), expected, "{numbers:?} {words}");
+    }
+
+    #[test]
+    fn a_reverted_version_was_taken_for_the_one_that_was_put() {
+        let view = |version, failed: &str| pb::WorkloadView {
+            version,
+            status: Some(pb::WorkloadStatus {
+                update_failed: failed.to_owned(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        for (view, version, expected) in [
+            (view(2, ""), 2, false),
+            (view(3, ""), 2, true),
+            (view(2, "slot 0 failed"), 2, true),
+            (pb::WorkloadView { stopped: true, ..view(2, "slot 0 failed") }, 2, false),
+        ] {
+            assert_eq!(overtaken(&view, version), expected, "{view:?}");
+        }
+        assert_eq!(Ended::Overtaken.status(), StatusCode::ACCEPTED);
     }
 
     #[test]

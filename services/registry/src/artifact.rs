@@ -125,7 +125,9 @@ pub async fn put(
 ) -> Result<pb::ArtifactView, Problem> {
     let name = name(&request.name)?;
     let content = blob::Content::of(&request)?;
-    app.keep_content(&caller, &content).await?;
+    if !request.dry_run {
+        app.keep_content(&caller, &content).await?;
+    }
     let version = ArtifactVersion {
         version: 0,
         sha256: content.sha256,
@@ -133,7 +135,7 @@ pub async fn put(
         created_at: app.now(),
         actor: caller.actor.clone(),
     };
-    let terms = Terms { op_id: &caller.op_id, if_revision: None };
+    let terms = Terms { dry_run: request.dry_run, ..Terms::of(&caller) };
     let changed = change(&app.bus, ArtifactKey(name.clone()), terms, |present| {
         let present = present.cloned().unwrap_or_else(|| Artifact::new(name.clone()));
         let next = present.with(version.clone()).map_err(refused)?;
@@ -179,8 +181,17 @@ pub async fn list(
     } else {
         let artifact = app.artifact(&name(&request.name)?).await?;
         artifact.find(None).map_err(refused)?;
-        let views = artifact.versions.iter().rev();
-        (views.map(|version| app.artifact_view(&artifact, version)).collect(), None)
+        let last = match request.cursor.as_str() {
+            "" => u32::MAX,
+            text => text.parse().map_err(|_| invalid("cursor", "it is of no earlier page"))?,
+        };
+        let views = artifact.versions.iter().rev().filter(|version| version.version < last);
+        let views = views.map(|version| app.artifact_view(&artifact, version));
+        let mut views: Vec<pb::ArtifactView> = views.take(limit + 1).collect();
+        let more = views.len() > limit;
+        views.truncate(limit);
+        let next = views.last().filter(|_| more).map(|view| view.version.to_string());
+        (views, next)
     };
     Ok(pb::ArtifactListReply { items, next_cursor, revision })
 }
@@ -198,7 +209,7 @@ pub async fn remove(
         going.map(|going| app.artifact_view(artifact, going)).collect()
     };
     let mut removed = Vec::new();
-    let terms = Terms { op_id: &caller.op_id, if_revision: None };
+    let terms = Terms { dry_run: request.dry_run, ..Terms::of(&caller) };
     let changed = change(&app.bus, ArtifactKey(name.clone()), terms, |present| {
         let present = present.cloned().unwrap_or_else(|| Artifact::new(name.clone()));
         let next = present.without(version).map_err(refused)?;

@@ -1,33 +1,18 @@
-//! Orders to the scheduler that are not a specification, and what became of them.
+//! What is asked of instances, workloads and pools that is no specification, and what became of it.
 
 use ostler_bus::Caller;
-use ostler_core::command::{Command, Order};
+use ostler_core::command::Order;
 use ostler_core::id::{NodeName, PoolName};
 use ostler_schemas::bucket::{Bucket, CommandKey, HeadKey};
 use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, Problem};
 
 use crate::app::{App, Shared};
-use crate::index::{command_view, limit};
-use crate::refusal::{conflict, invalid, not_found, unread, unwritten};
+use crate::index::{Whereabouts, limit};
+use crate::order::Once;
+use crate::refusal::{conflict, invalid, not_found, revision_mismatch, unread};
 
 impl App {
-    fn command(&self, caller: &Caller, pool: &PoolName, order: Order) -> Command {
-        Command {
-            id: ulid::Ulid::from_parts(self.now().as_millis(), rand::random()).to_string(),
-            pool: pool.clone(),
-            order,
-            actor: caller.actor.clone(),
-            at: self.now(),
-        }
-    }
-
-    /// What an order would look like; it is not sent.
-    pub fn unsent(&self, caller: &Caller, pool: &PoolName, order: Order) -> pb::CommandView {
-        let command = self.command(caller, pool, order);
-        pb::CommandView { id: String::new(), ..command_view(&command, None) }
-    }
-
     /// A command that another replica took so lately that our index has not seen it.
     async fn command_from_leader(&self, id: &str) -> Result<Option<pb::CommandView>, Problem> {
         // Only what we write ourselves may be part of a key.
@@ -43,20 +28,54 @@ impl App {
         Ok(None)
     }
 
-    /// Sends an order to a pool's scheduler. Asked again it is another one: orders say what is to
-    /// be so, and doing one twice does no harm.
-    pub async fn order(
+    /// Orders something of one instance, or says what that would look like.
+    async fn order_of_instance(
         &self,
         caller: &Caller,
-        pool: &PoolName,
-        order: Order,
+        ask: OfInstance<'_>,
+        order: impl FnOnce(&Whereabouts) -> Result<Order, Problem> + Send,
     ) -> Result<pb::CommandView, Problem> {
-        let command = self.command(caller, pool, order);
-        let key = CommandKey((pool.clone(), command.id.clone()));
-        let revision = self.bus.put(&key, &command).await.map_err(unwritten)?;
-        self.see(&Bucket::Commands, revision).await;
-        Ok(command_view(&command, None))
+        let OfInstance { verb, id, dry_run } = ask;
+        let once = Once::of(caller, self.now(), verb, id);
+        if !dry_run && let Some(known) = self.ordered(once) {
+            return Ok(known);
+        }
+        let place = match self.index.read(|picture| picture.whereabouts(id)) {
+            // It may be gone because this very operation ended it.
+            Err(gone) if gone.code == Code::NotFound && !dry_run => {
+                return self.ordered_by_now(once).await?.ok_or(gone);
+            }
+            place => place?,
+        };
+        let order = order(&place)?;
+        if !dry_run {
+            return self.order(caller, &place.pool, once, order).await;
+        }
+        let node = match &order {
+            Order::StopInstance { .. } => Some(None),
+            Order::MoveInstance { node, .. } => Some(node.clone()),
+            Order::RestartInstance { .. }
+            | Order::Drain { .. }
+            | Order::Evacuate { .. }
+            | Order::Promote { .. }
+            | Order::Rebalance { .. } => None,
+        };
+        let view = self.unsent(caller, &place.pool, order);
+        let Some(node) = node else { return Ok(view) };
+        // Where it would be placed again.
+        let node = node.map(String::from).unwrap_or_default();
+        let ask = pb::InstanceExplain { id: place.id.to_string(), node };
+        let plan = Some(self.bus.call(&ask, caller).await?);
+        Ok(pb::CommandView { plan, ..view })
     }
+}
+
+/// What is asked of an instance, as the caller said it.
+#[derive(Debug, Clone, Copy)]
+struct OfInstance<'a> {
+    verb: &'a str,
+    id: &'a str,
+    dry_run: bool,
 }
 
 /// `instance.get`
@@ -87,8 +106,9 @@ pub async fn stop(
     caller: Caller,
     request: pb::InstanceStop,
 ) -> Result<pb::CommandView, Problem> {
-    let place = app.index.read(|picture| picture.whereabouts(&request.id))?;
-    app.order(&caller, &place.pool, Order::StopInstance { instance: place.id }).await
+    let ask = OfInstance { verb: "stop", id: &request.id, dry_run: request.dry_run };
+    app.order_of_instance(&caller, ask, |place| Ok(Order::StopInstance { instance: place.id }))
+        .await
 }
 
 /// `instance.restart`
@@ -97,8 +117,9 @@ pub async fn restart(
     caller: Caller,
     request: pb::InstanceRestart,
 ) -> Result<pb::CommandView, Problem> {
-    let place = app.index.read(|picture| picture.whereabouts(&request.id))?;
-    app.order(&caller, &place.pool, Order::RestartInstance { instance: place.id }).await
+    let ask = OfInstance { verb: "restart", id: &request.id, dry_run: request.dry_run };
+    let order = |place: &Whereabouts| Ok(Order::RestartInstance { instance: place.id });
+    app.order_of_instance(&caller, ask, order).await
 }
 
 /// `instance.move`
@@ -107,15 +128,18 @@ pub async fn relocate(
     caller: Caller,
     request: pb::InstanceMove,
 ) -> Result<pb::CommandView, Problem> {
-    let place = app.index.read(|picture| picture.whereabouts(&request.id))?;
-    let node = match request.node.as_str() {
-        "" => None,
-        text => Some(target(&app, text, &place.pool)?),
+    let ask = OfInstance { verb: "move", id: &request.id, dry_run: request.dry_run };
+    let order = |place: &Whereabouts| {
+        let node = match request.node.as_str() {
+            "" => None,
+            text => Some(target(&app, text, &place.pool)?),
+        };
+        if node.as_ref() == Some(&place.node) {
+            return Err(conflict(format!("`{}` is on `{}` already", place.id, place.node)));
+        }
+        Ok(Order::MoveInstance { instance: place.id, node })
     };
-    if node.as_ref() == Some(&place.node) {
-        return Err(conflict(format!("`{}` is on `{}` already", place.id, place.node)));
-    }
-    app.order(&caller, &place.pool, Order::MoveInstance { instance: place.id, node }).await
+    app.order_of_instance(&caller, ask, order).await
 }
 
 /// A node that an instance of this pool can be moved to.
@@ -140,10 +164,23 @@ pub async fn promote(
     request: pb::WorkloadPromote,
 ) -> Result<pb::CommandView, Problem> {
     let key = crate::workload::key(&request.namespace, &request.name)?;
+    let once = Once::of(&caller, app.now(), "promote", &key.to_string());
+    if !request.dry_run
+        && let Some(known) = app.ordered(once)
+    {
+        return Ok(known);
+    }
     let head = app.bus.get(&HeadKey(key.clone())).await.map_err(unread)?;
-    let head = head.ok_or_else(|| not_found("workload", &key))?.value;
-    let order = Order::Promote { workload: key.to_string() };
-    app.order(&caller, &head.spec.pool, order).await
+    let head = head.ok_or_else(|| not_found("workload", &key))?;
+    let found = head.revision.0;
+    if let Some(expected) = request.if_revision.filter(|expected| *expected != found) {
+        return Err(revision_mismatch(&key, expected, found));
+    }
+    let (pool, order) = (head.value.spec.pool, Order::Promote { workload: key.to_string() });
+    if request.dry_run {
+        return Ok(app.unsent(&caller, &pool, order));
+    }
+    app.order(&caller, &pool, once, order).await
 }
 
 /// Moves of a rebalance, where nobody says.
@@ -171,7 +208,8 @@ pub async fn rebalance(
             return Err(invalid("max_moves", format!("{moves} is too many: at most {MOST_MOVES}")));
         }
     };
-    app.order(&caller, &pool, Order::Rebalance { max_moves }).await
+    let once = Once::of(&caller, app.now(), "rebalance", pool.as_str());
+    app.order(&caller, &pool, once, Order::Rebalance { max_moves }).await
 }
 
 /// `command.get`
@@ -196,5 +234,7 @@ pub async fn list(
     request: pb::CommandList,
 ) -> Result<pb::CommandListReply, Problem> {
     let limit = limit(request.limit)?;
-    Ok(pb::CommandListReply { items: app.index.read(|picture| picture.commands(limit)) })
+    let revision = app.index.revision(&Bucket::Commands).0;
+    let page = app.index.read(|picture| picture.commands(&request.cursor, limit));
+    Ok(pb::CommandListReply { items: page.items, next_cursor: page.next, revision })
 }

@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 
 use crate::app::Shared;
 use crate::index::limit;
-use crate::refusal::internal;
+use crate::refusal::{internal, invalid};
 use crate::store::{AppendError, Query, Store};
 
 /// At most so many events in one transaction.
@@ -135,18 +135,38 @@ pub async fn events(
         Some((namespace, workload)) => (namespace.to_owned(), workload.to_owned()),
         None => (String::new(), request.workload.clone()),
     };
+    let mut since = request.since;
+    let mut before = 0;
+    if !request.cursor.is_empty() {
+        let last: u64 =
+            request.cursor.parse().map_err(|_| invalid("cursor", "it is of no earlier page"))?;
+        match request.newest {
+            true => before = last,
+            false => since = since.max(last),
+        }
+    }
     let query = Query {
-        since: Revision(request.since),
+        since: Revision(since),
+        before: Revision(before),
         kind: request.kind,
         namespace,
         workload,
         node: request.node,
         instance: request.instance,
-        limit: u32::try_from(limit).unwrap_or(u32::MAX),
+        // One more tells whether there is more.
+        limit: u32::try_from(limit + 1).unwrap_or(u32::MAX),
         newest: request.newest,
     };
-    let items = app.history.events(&query).await.map_err(internal)?;
-    Ok(pb::EventListReply { items })
+    let revision = app.history.reached().await.map_err(internal)?.0;
+    let mut items = app.history.events(&query).await.map_err(internal)?;
+    let mut next_cursor = None;
+    if items.len() > limit {
+        // The newest come last, whichever are asked for.
+        let last = if query.newest { 0 } else { limit - 1 };
+        items.remove(if query.newest { 0 } else { limit });
+        next_cursor = items.get(last).map(|event| event.sequence.to_string());
+    }
+    Ok(pb::EventListReply { items, next_cursor, revision })
 }
 
 /// Opens history, which must be there before anything else starts.

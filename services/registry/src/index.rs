@@ -20,6 +20,7 @@ mod endpoints;
 mod fact;
 mod filter;
 mod follow;
+mod list;
 mod page;
 mod picture;
 mod placements;
@@ -31,10 +32,10 @@ mod view;
 
 pub use endpoints::EndpointFilter;
 pub use fact::{Fact, Learned};
-pub use filter::{InstanceFilter, Labels, NodeFilter};
+pub use filter::{InstanceFilter, NodeFilter, WorkloadFilter};
 pub use page::limit;
 pub use picture::Picture;
-pub use read::Census;
+pub use read::{Census, Whereabouts};
 pub use view::{command_view, rfc3339};
 
 /// How far the index is in one bucket.

@@ -26,6 +26,7 @@ mod history;
 mod index;
 mod lead;
 mod node;
+mod order;
 mod quota;
 mod refusal;
 mod settings;

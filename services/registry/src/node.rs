@@ -1,11 +1,9 @@
 //! Nodes: who joins, what operators want of them, and how they are removed.
 
 use ostler_bus::Caller;
-use ostler_core::command::Order;
 use ostler_core::id::{NodeName, PoolName, Revision};
 use ostler_core::node::{Admin, Facts, Kept, Node};
 use ostler_core::resources::Resources;
-use ostler_core::time::Span;
 use ostler_schemas::bucket::{Bucket, NodeKey};
 use ostler_schemas::pb;
 use ostler_schemas::problem::Problem;
@@ -13,18 +11,17 @@ use tracing::debug;
 
 use crate::app::{App, Shared};
 use crate::index::{NodeFilter, limit};
-use crate::refusal::{conflict, invalid, not_found, unread, unwritten};
+use crate::refusal::{conflict, invalid, not_found, unread};
 use crate::write::{Changed, Terms, change, event_id};
 
 mod admit;
+mod empty;
 mod join;
 mod sense;
 
+pub use empty::{drain, maintenance, remove};
 pub use join::{challenge, hello, leave};
 pub use sense::sense;
-
-/// How long jobs may still take where a drain says nothing.
-const DRAIN: Span = Span::from_secs(3600);
 
 /// What a node says of itself, with what operators set above it.
 fn effective(facts: Facts, kept: &Kept) -> Facts {
@@ -68,14 +65,16 @@ impl App {
         Ok((entry.value, entry.revision))
     }
 
-    /// Changes a node that must exist, and tells it as `kind`.
+    /// Changes a node that must exist, and tells it as `kind`; with `dry_run` says what it would be.
     async fn administer(
         &self,
         caller: &Caller,
         (name, kind): (&NodeName, &str),
+        wish: Wish,
         step: impl Fn(&Node) -> Result<Option<Node>, Problem>,
     ) -> Result<Changed<Node>, Problem> {
-        let terms = Terms { op_id: &caller.op_id, if_revision: None };
+        let Wish { if_revision, dry_run } = wish;
+        let terms = Terms { if_revision, dry_run, ..Terms::of(caller) };
         let changed = change(&self.bus, NodeKey(name.clone()), terms, |node| {
             let next = step(node.ok_or_else(|| not_found("node", name))?)?;
             Ok(next.map(|next| Node { op_id: caller.op_id.clone(), ..next }))
@@ -89,6 +88,15 @@ impl App {
         }
         Ok(changed)
     }
+}
+
+/// How a node is to be changed.
+#[derive(Debug, Clone, Copy)]
+struct Wish {
+    /// Only at this revision.
+    if_revision: Option<u64>,
+    /// Not at all, but say what would be.
+    dry_run: bool,
 }
 
 /// `node.get`
@@ -116,10 +124,15 @@ pub async fn cordon(
     request: pb::NodeCordon,
 ) -> Result<pb::NodeView, Problem> {
     let name = name(&request.name)?;
-    let changed = app.administer(&caller, (&name, "cordoned"), |node| {
-        let active = node.admin == Admin::Active;
-        Ok(active.then(|| Node { admin: Admin::Cordoned, ..node.clone() }))
-    });
+    let changed = app.administer(
+        &caller,
+        (&name, "cordoned"),
+        Wish { if_revision: request.if_revision, dry_run: request.dry_run },
+        |node| {
+            let active = node.admin == Admin::Active;
+            Ok(active.then(|| Node { admin: Admin::Cordoned, ..node.clone() }))
+        },
+    );
     let changed = changed.await?;
     Ok(app.node_view(&changed.value, changed.revision))
 }
@@ -128,10 +141,10 @@ pub async fn cordon(
 async fn activated(
     app: &App,
     caller: &Caller,
-    name: &NodeName,
-    kind: &str,
+    (name, kind): (&NodeName, &str),
+    wish: Wish,
 ) -> Result<pb::NodeView, Problem> {
-    let changed = app.administer(caller, (name, kind), |node| {
+    let changed = app.administer(caller, (name, kind), wish, |node| {
         let already = node.admin == Admin::Active && !node.kept.removing;
         Ok((!already).then(|| Node {
             admin: Admin::Active,
@@ -150,7 +163,14 @@ pub async fn uncordon(
     caller: Caller,
     request: pb::NodeUncordon,
 ) -> Result<pb::NodeView, Problem> {
-    activated(&app, &caller, &name(&request.name)?, "uncordoned").await
+    let name = name(&request.name)?;
+    activated(
+        &app,
+        &caller,
+        (&name, "uncordoned"),
+        Wish { if_revision: request.if_revision, dry_run: request.dry_run },
+    )
+    .await
 }
 
 /// `node.activate`
@@ -159,91 +179,14 @@ pub async fn activate(
     caller: Caller,
     request: pb::NodeActivate,
 ) -> Result<pb::NodeView, Problem> {
-    activated(&app, &caller, &name(&request.name)?, "activated").await
-}
-
-/// `node.drain`: to be emptied. Answers with the command to follow.
-pub async fn drain(
-    app: Shared,
-    caller: Caller,
-    request: pb::NodeDrain,
-) -> Result<pb::CommandView, Problem> {
     let name = name(&request.name)?;
-    let span = match request.deadline_ms {
-        0 => DRAIN,
-        ms => Span::from_millis(ms),
-    };
-    let order = Order::Drain { node: name.clone(), force: request.force };
-    let (node, _) = app.node(&name).await?;
-    if node.admin == Admin::Maintenance {
-        return Err(conflict(format!("`{name}` is in maintenance: it is kept empty already")));
-    }
-    if request.dry_run {
-        let instances = app.index.read(|picture| picture.instances_on(&name));
-        let reason = format!("a dry run: {instances} instances would be moved");
-        return Ok(pb::CommandView { reason, ..app.unsent(&caller, &node.pool, order) });
-    }
-    let until = app.now().plus(span);
-    let changed = app.administer(&caller, (&name, "draining"), |node| {
-        Ok(Some(Node { admin: Admin::Draining, drain_deadline: Some(until), ..node.clone() }))
-    });
-    let changed = changed.await?;
-    app.order(&caller, &changed.value.pool, order).await
-}
-
-/// `node.maintenance`: drained and kept empty.
-pub async fn maintenance(
-    app: Shared,
-    caller: Caller,
-    request: pb::NodeMaintenance,
-) -> Result<pb::CommandView, Problem> {
-    let name = name(&request.name)?;
-    let until = app.now().plus(DRAIN);
-    let changed = app.administer(&caller, (&name, "maintenance"), |node| {
-        let already = node.admin == Admin::Maintenance;
-        Ok((!already).then(|| Node {
-            admin: Admin::Maintenance,
-            drain_deadline: Some(until),
-            ..node.clone()
-        }))
-    });
-    let changed = changed.await?;
-    let order = Order::Drain { node: name, force: false };
-    app.order(&caller, &changed.value.pool, order).await
-}
-
-/// `node.remove`: at once when it is empty; forced, once everything on it is elsewhere.
-pub async fn remove(
-    app: Shared,
-    caller: Caller,
-    request: pb::NodeRemove,
-) -> Result<pb::NodeView, Problem> {
-    let name = name(&request.name)?;
-    let (node, revision) = app.node(&name).await?;
-    app.see_placements(&node.pool).await?;
-    let instances = app.index.read(|picture| picture.instances_on(&name));
-    if instances == 0 {
-        app.bus.delete(&NodeKey(name), revision).await.map_err(unwritten)?;
-        app.tell_durably(&caller, event("removed", &node, "")).await?;
-        return Ok(app.node_view(&node, revision));
-    }
-    if !request.force {
-        return Err(conflict(format!(
-            "{instances} instances are on `{name}`: drain it first, or remove it by force, which \
-             starts them elsewhere"
-        )));
-    }
-    let changed = app.administer(&caller, (&name, "removing"), |node| {
-        Ok(Some(Node {
-            admin: Admin::Draining,
-            drain_deadline: None,
-            kept: Kept { removing: true, ..node.kept.clone() },
-            ..node.clone()
-        }))
-    });
-    let changed = changed.await?;
-    app.order(&caller, &changed.value.pool, Order::Evacuate { node: name }).await?;
-    Ok(app.node_view(&changed.value, changed.revision))
+    activated(
+        &app,
+        &caller,
+        (&name, "activated"),
+        Wish { if_revision: request.if_revision, dry_run: request.dry_run },
+    )
+    .await
 }
 
 /// `node.patch`: what is absent stays.
@@ -269,11 +212,14 @@ pub async fn patch(
         app.see_placements(&before).await?;
     }
     let instances = app.index.read(|picture| picture.instances_on(&name));
-    let changed = app.administer(&caller, (&name, "patched"), |node| {
-        patched(node, &request, pool.as_ref(), instances)
-    });
+    let changed = app.administer(
+        &caller,
+        (&name, "patched"),
+        Wish { if_revision: request.if_revision, dry_run: request.dry_run },
+        |node| patched(node, &request, pool.as_ref(), instances),
+    );
     let changed = changed.await?;
-    if changed.value.pool != before {
+    if changed.ours() && changed.value.pool != before {
         tell_to_look(&app, name);
     }
     Ok(app.node_view(&changed.value, changed.revision))

@@ -13,6 +13,7 @@ use ostler_schemas::problem::{Code, FieldError, Problem};
 use serde::Serialize;
 
 use crate::app::{App, Shared};
+use crate::index::limit;
 use crate::refusal::{conflict, invalid, not_found, unread, unwritten};
 use crate::write::{Gate, Terms, change, event_id};
 
@@ -108,12 +109,19 @@ pub async fn get(app: Shared, _: Caller, request: pb::QuotaGet) -> Result<pb::Qu
 }
 
 /// `quota.list`
-pub async fn list(app: Shared, _: Caller, _: pb::QuotaList) -> Result<pb::QuotaListReply, Problem> {
-    let quotas = app.index.read(|picture| picture.quotas());
+pub async fn list(
+    app: Shared,
+    _: Caller,
+    request: pb::QuotaList,
+) -> Result<pb::QuotaListReply, Problem> {
+    let limit = limit(request.limit)?;
+    let revision = app.index.revision(&Bucket::Accounts).0;
+    let page = app.index.read(|picture| picture.quotas(&request.cursor, limit))?;
     let view = |(namespace, limits, revision): (Namespace, Quota, _)| {
         app.quota_view(&namespace, limits, revision)
     };
-    Ok(pb::QuotaListReply { items: quotas.into_iter().map(view).collect() })
+    let items = page.items.into_iter().map(view).collect();
+    Ok(pb::QuotaListReply { items, next_cursor: page.next, revision })
 }
 
 /// `quota.put`: holds from the next thing that is asked for; what is there stays.
@@ -125,7 +133,8 @@ pub async fn put(
     let namespace = namespace(&request.namespace)?;
     let text = request.limits.map(|limits| limits.json).unwrap_or_else(|| "{}".to_owned());
     let limits = Quota::from_json(&text).map_err(|errors| named("limits", errors))?;
-    let terms = Terms { op_id: &caller.op_id, if_revision: request.if_revision };
+    let (if_revision, dry_run) = (request.if_revision, request.dry_run);
+    let terms = Terms { if_revision, dry_run, ..Terms::of(&caller) };
     let changed =
         change(&app.bus, QuotaKey(namespace.clone()), terms, |old: Option<&QuotaRecord>| {
             let same = old.is_some_and(|old| old.limits == limits);
@@ -155,6 +164,9 @@ pub async fn delete(
     if let Some(expected) = request.if_revision.filter(|expected| *expected != entry.revision.0) {
         let found = entry.revision.0;
         return Err(crate::refusal::revision_mismatch(key, expected, found));
+    }
+    if request.dry_run {
+        return Ok(app.quota_view(&namespace, Quota::default(), entry.revision.0));
     }
     app.bus.delete(&key, entry.revision).await.map_err(unwritten)?;
     app.tell_durably(&caller, event("removed", &namespace, String::new())).await?;

@@ -51,7 +51,8 @@ pub async fn put(
     let key = SettingsKey(level(&app, &request.pool)?);
     let text = request.settings.map_or_else(|| "{}".to_owned(), |settings| settings.json);
     let settings = Tuning::from_json(&text).map_err(|errors| named("settings", errors))?;
-    let terms = Terms { op_id: &caller.op_id, if_revision: request.if_revision };
+    let (if_revision, dry_run) = (request.if_revision, request.dry_run);
+    let terms = Terms { if_revision, dry_run, ..Terms::of(&caller) };
     let changed = change(&app.bus, key, terms, |old: Option<&SettingsRecord>| {
         let same = old.is_some_and(|old| old.settings == settings);
         let (updated_at, op_id) = (app.now(), caller.op_id.clone());

@@ -126,6 +126,14 @@ impl Store {
         Ok(())
     }
 
+    /// How far the stream has been read.
+    pub async fn reached(&self) -> Result<Revision, sqlx::Error> {
+        let text = "SELECT sequence FROM projection WHERE name = 'events'";
+        let row = sqlx::query(text).fetch_optional(&self.pool).await?;
+        let sequence = row.map(|row| row.try_get(0)).transpose()?;
+        Ok(Revision(sequence.map(unsigned).unwrap_or_default()))
+    }
+
     /// Events that match, the oldest first.
     pub async fn events(&self, query: &Query) -> Result<Vec<pb::EventView>, sqlx::Error> {
         let (text, values) = query.sql();

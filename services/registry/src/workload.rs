@@ -10,16 +10,19 @@ use ostler_schemas::problem::{Code, FieldError, Problem};
 use ostler_schemas::wire::WireError;
 
 use crate::app::{App, Shared};
-use crate::index::{Labels, limit};
+use crate::index::{WorkloadFilter, limit};
 use crate::quota::QuotaGate;
-use crate::refusal::{conflict, invalid, not_found, unread};
+use crate::refusal::{invalid, not_found, unread};
 use crate::write::{Changed, Gate as _, Terms, change_through, event_id};
 
+mod act;
 mod after;
 mod desired;
 mod later;
+mod rehearse;
 mod versions;
 
+pub use act::{delete, reload, restart, rollback, scale, start, stop};
 use desired::{Left, Stamp};
 pub use versions::{version, versions};
 
@@ -101,31 +104,6 @@ impl App {
         Stamp { at: self.now(), op_id: &caller.op_id }
     }
 
-    /// Changes a head that must exist, tells it, and answers with what is there then.
-    async fn revise(
-        &self,
-        caller: &Caller,
-        order: Order<'_>,
-        step: impl Fn(&Head, &Stamp<'_>) -> Result<Option<Head>, Problem>,
-    ) -> Result<pb::WorkloadView, Problem> {
-        let Order { key, kind, if_revision, dry_run } = order;
-        let stamp = self.stamp(caller);
-        if dry_run {
-            let (head, revision) = self.head(&key).await?;
-            let next = step(&head, &stamp)?.unwrap_or_else(|| head.clone());
-            QuotaGate::to(self, &key).await?.admit(Some(&head), &next)?;
-            return Ok(self.view(&next, revision));
-        }
-        let terms = Terms { op_id: &caller.op_id, if_revision };
-        let gate = QuotaGate::to(self, &key).await?;
-        let changed = change_through(&self.bus, HeadKey(key.clone()), terms, &gate, |head| {
-            step(head.ok_or_else(|| not_found("workload", &key))?, &stamp)
-        });
-        let changed = changed.await?;
-        self.changed(caller, kind, &changed).await?;
-        Ok(self.view(&changed.value, changed.revision))
-    }
-
     /// After a head was written: its version is kept, the world is told, lists show it.
     async fn changed(
         &self,
@@ -147,21 +125,6 @@ impl App {
     }
 }
 
-/// What a head is changed by.
-struct Order<'a> {
-    key: WorkloadKey,
-    kind: &'a str,
-    if_revision: Option<u64>,
-    dry_run: bool,
-}
-
-impl<'a> Order<'a> {
-    fn new(kind: &'a str, namespace: &str, name: &str) -> Result<Self, Problem> {
-        let key = key(namespace, name)?;
-        Ok(Self { key, kind, if_revision: None, dry_run: false })
-    }
-}
-
 /// `workload.put`: creates or updates.
 pub async fn put(
     app: Shared,
@@ -178,8 +141,11 @@ pub async fn put(
     if request.dry_run {
         return dry_put(&app, &caller, &request, &workload, present).await;
     }
+    if request.placed {
+        app.must_be_placed(&caller, &workload).await?;
+    }
     app.keep_spec(&workload).await?;
-    let terms = Terms { op_id: &caller.op_id, if_revision: request.if_revision };
+    let terms = Terms { if_revision: request.if_revision, ..Terms::of(&caller) };
     let gate = QuotaGate::to(&app, &key).await?;
     let changed = change_through(&app.bus, HeadKey(key.clone()), terms, &gate, present).await?;
     // Of a repeated one it is not known what was there before; its first version was the first.
@@ -215,11 +181,7 @@ async fn dry_put(
         QuotaGate::to(app, &workload.key()).await?.admit(head.as_ref(), next)?;
     }
     let (created, changed) = (head.is_none(), next.is_some());
-    let plan = pb::WorkloadPlan {
-        workloads: vec![workload.clone().into()],
-        ..pb::WorkloadPlan::default()
-    };
-    let plan = app.bus.call(&plan, caller).await?;
+    let plan = app.rehearsed(caller, workload).await?;
     let view = next.or(head).map(|head| app.view(&head, revision));
     Ok(pb::WorkloadPutReply { workload: view, created, changed, plan: Some(plan) })
 }
@@ -240,116 +202,8 @@ pub async fn list(
     _: Caller,
     request: pb::WorkloadList,
 ) -> Result<pb::WorkloadListReply, Problem> {
-    let (labels, limit) = (Labels::read(&request.label)?, limit(request.limit)?);
+    let (filter, limit) = (WorkloadFilter::read(&request)?, limit(request.limit)?);
     let revision = app.index.revision(&Bucket::Workloads).0;
-    let place = (request.namespace.as_str(), request.pool.as_str());
-    let page =
-        app.index.read(|picture| picture.workloads(place, &labels, &request.cursor, limit))?;
+    let page = app.index.read(|picture| picture.workloads(&filter, &request.cursor, limit))?;
     Ok(pb::WorkloadListReply { items: page.items, next_cursor: page.next, revision })
-}
-
-/// `workload.delete`: its instances end, then it is forgotten.
-pub async fn delete(
-    app: Shared,
-    caller: Caller,
-    request: pb::WorkloadDelete,
-) -> Result<pb::WorkloadView, Problem> {
-    let order = Order {
-        if_revision: request.if_revision,
-        dry_run: request.dry_run,
-        ..Order::new("deleted", &request.namespace, &request.name)?
-    };
-    app.revise(&caller, order, |head, stamp| Ok(desired::delete(head, request.purge, stamp))).await
-}
-
-/// `workload.scale`: another count, all else as it is.
-pub async fn scale(
-    app: Shared,
-    caller: Caller,
-    request: pb::WorkloadScale,
-) -> Result<pb::WorkloadView, Problem> {
-    const MOST: u32 = 1_000_000;
-    if request.count > MOST {
-        return Err(invalid("count", format!("{} is too many: at most {MOST}", request.count)));
-    }
-    let order = Order {
-        if_revision: request.if_revision,
-        dry_run: request.dry_run,
-        ..Order::new("scaled", &request.namespace, &request.name)?
-    };
-    app.revise(&caller, order, |head, stamp| desired::scale(head, request.count, stamp)).await
-}
-
-/// `workload.restart`: all its instances, one after the other.
-pub async fn restart(
-    app: Shared,
-    caller: Caller,
-    request: pb::WorkloadRestart,
-) -> Result<pb::WorkloadView, Problem> {
-    let order = Order::new("restarted", &request.namespace, &request.name)?;
-    app.revise(&caller, order, desired::restart).await
-}
-
-/// `workload.reload`
-pub async fn reload(
-    app: Shared,
-    caller: Caller,
-    request: pb::WorkloadReload,
-) -> Result<pb::WorkloadView, Problem> {
-    let order = Order::new("reloaded", &request.namespace, &request.name)?;
-    app.revise(&caller, order, desired::reload).await
-}
-
-/// `workload.stop`: wanted, but with no instances.
-pub async fn stop(
-    app: Shared,
-    caller: Caller,
-    request: pb::WorkloadStop,
-) -> Result<pb::WorkloadView, Problem> {
-    let order = Order::new("stopped", &request.namespace, &request.name)?;
-    app.revise(&caller, order, desired::stop).await
-}
-
-/// `workload.start`: the end of a stop.
-pub async fn start(
-    app: Shared,
-    caller: Caller,
-    request: pb::WorkloadStart,
-) -> Result<pb::WorkloadView, Problem> {
-    let order = Order::new("started", &request.namespace, &request.name)?;
-    app.revise(&caller, order, desired::start).await
-}
-
-/// `workload.rollback`: an older text as a new version.
-pub async fn rollback(
-    app: Shared,
-    caller: Caller,
-    request: pb::WorkloadRollback,
-) -> Result<pb::WorkloadView, Problem> {
-    let order = Order {
-        dry_run: request.dry_run,
-        ..Order::new("rollback", &request.namespace, &request.name)?
-    };
-    let (head, revision) = app.head(&order.key).await?;
-    if request.if_version != 0 && head.version.0 != request.if_version {
-        let (found, wanted) = (head.version, request.if_version);
-        return Err(conflict(format!("`{}` is at version {found}, not {wanted}", order.key)));
-    }
-    let version = match (request.version, head.version.0) {
-        (0, 1) => return Err(conflict("there is no version before 1")),
-        (0, present) => Version(present - 1),
-        (version, _) => Version(version),
-    };
-    let mut text = app.text(&head, version).await?;
-    app.check_pool(&text.pool)?;
-    app.check_after(&text)?;
-    app.pin(&mut text).await?;
-    let order = Order { if_revision: Some(revision.0), ..order };
-    if !order.dry_run {
-        app.keep_spec(&text).await?;
-    }
-    app.revise(&caller, order, |head, stamp| {
-        desired::put(Some(head), &text, app.left(Some(head)), stamp)
-    })
-    .await
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use ostler_bus::{Bus, Entry, Fence, WriteError};
+use ostler_bus::{Bus, Caller, Entry, Fence, WriteError};
 use ostler_core::head::Head;
 use ostler_core::id::Revision;
 use ostler_core::node::Node;
@@ -20,20 +20,61 @@ const TRIES: u32 = 40;
 /// Between two tries, in milliseconds.
 const PAUSE_MS: std::ops::Range<u64> = 5..50;
 
+/// So many operations before the last one are remembered of a record.
+const EARLIER: usize = 8;
+
 /// A value that carries the id of the operation that wrote it.
 pub trait Stamped: Clone {
     /// Which operation wrote it.
     fn op_id(&self) -> &str;
+
+    /// The operations that wrote it before that, the oldest first, where they are kept.
+    fn earlier(&self) -> &[String] {
+        &[]
+    }
+
+    /// Keeps which operations wrote what it takes the place of.
+    fn keep_earlier(&mut self, _: Vec<String>) {}
 }
 impl Stamped for Head {
     fn op_id(&self) -> &str {
         &self.op_id
+    }
+
+    fn earlier(&self) -> &[String] {
+        &self.earlier
+    }
+
+    fn keep_earlier(&mut self, earlier: Vec<String>) {
+        self.earlier = earlier;
     }
 }
 impl Stamped for Node {
     fn op_id(&self) -> &str {
         &self.op_id
     }
+
+    fn earlier(&self) -> &[String] {
+        &self.kept.earlier
+    }
+
+    fn keep_earlier(&mut self, earlier: Vec<String>) {
+        self.kept.earlier = earlier;
+    }
+}
+
+/// Whether this operation wrote it, now or not long ago.
+pub fn was_by<V: Stamped>(value: &V, op_id: &str) -> bool {
+    value.op_id() == op_id || value.earlier().iter().any(|op| op == op_id)
+}
+
+/// What takes the place of `before`, with the operations that wrote that.
+pub fn following<V: Stamped>(before: &V, mut next: V) -> V {
+    let all = before.earlier().iter().map(String::as_str).chain([before.op_id()]);
+    let mut all: Vec<String> = all.filter(|op| !op.is_empty()).map(ToOwned::to_owned).collect();
+    all.drain(..all.len().saturating_sub(EARLIER));
+    next.keep_earlier(all);
+    next
 }
 
 impl Stamped for QuotaRecord {
@@ -91,6 +132,15 @@ pub struct Terms<'a> {
     pub op_id: &'a str,
     /// The revision that the caller names; 0: absent.
     pub if_revision: Option<u64>,
+    /// Say what would be, and write nothing.
+    pub dry_run: bool,
+}
+
+impl<'a> Terms<'a> {
+    /// Whatever is there.
+    pub fn of(caller: &'a Caller) -> Self {
+        Self { op_id: &caller.op_id, if_revision: None, dry_run: false }
+    }
 }
 
 /// What a change has to pass besides.
@@ -148,10 +198,16 @@ where
         let fence = gate.open().await?;
         let entry = bus.get(&key).await.map_err(unread)?;
         let found = entry.as_ref().map_or(Revision(0), |entry| entry.revision);
-        if let Some(entry) = entry.as_ref().filter(|entry| entry.value.op_id() == terms.op_id) {
+        let ours = entry.as_ref().filter(|_| !terms.dry_run);
+        if let Some(entry) = ours.filter(|entry| entry.value.op_id() == terms.op_id) {
             let again = Changed { repeated: true, ..unchanged(entry) };
             let wrote = |before| Changed { before, wrote: true, repeated: false, ..again.clone() };
             return Ok(open.map_or_else(|| again.clone(), wrote));
+        }
+        if let Some(entry) = ours.filter(|entry| was_by(&entry.value, terms.op_id)) {
+            // Done, and something else was done since: it is told once more, nothing else follows.
+            let before = Some(entry.value.clone());
+            return Ok(Changed { before, repeated: true, ..unchanged(entry) });
         }
         if let Some(expected) = terms.if_revision
             && expected != found.0
@@ -163,6 +219,14 @@ where
             return left.ok_or_else(|| crate::refusal::not_found("key", &key));
         };
         gate.admit(entry.as_ref().map(|entry| &entry.value), &value)?;
+        if terms.dry_run {
+            let before = entry.map(|entry| entry.value);
+            return Ok(Changed { value, revision: found, before, wrote: false, repeated: false });
+        }
+        let value = match &entry {
+            Some(entry) => following(&entry.value, value),
+            None => value,
+        };
         let wrote = match &fence {
             // What was read was written after the fence was seen: it is not what was counted.
             Some(fence) if found > fence.at => continue,

@@ -31,7 +31,7 @@ pub(crate) async fn roll_back(
         name: workload.name.to_string(),
         version: good.0,
         if_version: failed.0,
-        dry_run: false,
+        ..Default::default()
     };
     let mut pause = Backoff::new(SHORTEST, LONGEST);
     loop {

@@ -60,6 +60,7 @@ pub fn ask(engine: &mut Engine, name: &str, (count, cpu, priority): (u32, u64, u
         purge: false,
         updated_at: NOW,
         op_id: String::new(),
+        earlier: Vec::new(),
     };
     engine.observe(Event::Workload(Box::new(head)), NOW);
 }

@@ -162,6 +162,7 @@ impl Engine {
             purge: false,
             updated_at: now,
             op_id: String::new(),
+            earlier: Vec::new(),
         }
     }
 }

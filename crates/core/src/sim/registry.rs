@@ -48,6 +48,7 @@ impl Registry {
             purge: false,
             updated_at: now,
             op_id: String::new(),
+            earlier: Vec::new(),
             spec: spec.clone(),
         };
         self.texts.insert((key.clone(), version), spec);

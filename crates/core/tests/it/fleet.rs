@@ -123,6 +123,7 @@ impl Fleet {
             purge: false,
             updated_at: self.now,
             op_id: String::new(),
+            earlier: Vec::new(),
         };
         self.write_head(head);
     }

@@ -6,7 +6,11 @@ use clap::{Args as ClapArgs, Subcommand};
 #[derive(Debug, Subcommand)]
 pub enum QuotaCommand {
     /// Every namespace that has a quota, and what it asks for.
-    List,
+    List {
+        /// Print the list again and again.
+        #[arg(long, short)]
+        watch: bool,
+    },
     /// Limit a namespace; what is not named is not limited.
     Set {
         /// The namespace.

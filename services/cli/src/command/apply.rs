@@ -60,7 +60,7 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<(), Failure> {
             let version = text(view, "version");
             session.tell(view, &format!("{} is applied, version {version}", workload.key()))
         } else {
-            follow::until_ready(session, &path_of(workload), within.into()).await
+            follow::until_ready(session, &path_of(workload), view, within.into()).await
         };
         failed.extend(done.err().map(|failure| (workload.key().to_string(), failure)));
     }
@@ -72,11 +72,15 @@ pub async fn create(session: &Session, args: CreateArgs) -> Result<(), Failure> 
     let detach = args.detach;
     let workload =
         from_json_value(from_flags(args)?).map_err(|errors| Failure::usage(errors.to_string()))?;
-    let view = put(session, &workload).await?;
+    let view = match workload.count == 1 && !workload.placement.node.is_empty() {
+        // A node that cannot take it is told at once.
+        true => session.client.json(Method::POST, "/v1/instances", Some(&workload)).await?,
+        false => put(session, &workload).await?,
+    };
     if detach {
         return session.tell(&view, &format!("{} is created", workload.key()));
     }
-    follow::until_ready(session, &path_of(&workload), follow::PATIENCE).await
+    follow::until_ready(session, &path_of(&workload), &view, follow::PATIENCE).await
 }
 
 fn from_flags(args: CreateArgs) -> Result<Value, Failure> {

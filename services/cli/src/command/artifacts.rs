@@ -59,8 +59,7 @@ async fn list(session: &Session) -> Result<(), Failure> {
 }
 
 async fn show(session: &Session, name: &str) -> Result<(), Failure> {
-    let page: Value = session.client.get(&format!("{}/versions", path(name))).await?;
-    let items = page["items"].as_array().cloned().unwrap_or_default();
+    let items = session.client.list(&format!("{}/versions", path(name))).await?;
     table(session, &items)
 }
 

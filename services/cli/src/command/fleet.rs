@@ -172,8 +172,7 @@ fn list(format: Format, items: &[Value]) -> Result<(), Failure> {
 
 /// `ostler commands`.
 pub async fn commands(session: &Session) -> Result<(), Failure> {
-    let page: Value = session.client.get("/v1/commands").await?;
-    let items = page["items"].as_array().cloned().unwrap_or_default();
+    let items = session.client.list("/v1/commands").await?;
     output::list(
         session.format,
         &items,

@@ -60,9 +60,7 @@ pub async fn ps(session: &Session, all: bool) -> Result<(), Failure> {
 /// `ostler instances`.
 pub async fn list(
     session: &Session,
-    workload: Option<String>,
-    node: Option<String>,
-    state: Option<String>,
+    (workload, node, state): (Option<&str>, Option<&str>, Option<&str>),
 ) -> Result<(), Failure> {
     let mut query = Vec::new();
     if let Some(workload) = workload {
@@ -70,10 +68,10 @@ pub async fn list(
         query.push(format!("namespace={}&workload={}", key.namespace, key.name));
     }
     if let Some(node) = node {
-        query.push(format!("node={}", encode(&node)));
+        query.push(format!("node={}", encode(node)));
     }
     if let Some(state) = state {
-        query.push(format!("state={}", encode(&state)));
+        query.push(format!("state={}", encode(state)));
     }
     let join = if query.is_empty() { "" } else { "?" };
     let path = format!("/v1/instances{join}{}", query.join("&"));
@@ -97,6 +95,17 @@ pub async fn relocate(
     let path = format!("/v1/instances/{}/move", text(&view, "id"));
     let command: Value = session.client.json(Method::POST, &path, Some(&body)).await?;
     follow::until_done(session, &command).await
+}
+
+/// `ostler signal`.
+pub async fn signal(session: &Session, instance: &str, signal: &str) -> Result<(), Failure> {
+    let view = session::instance(session, instance).await?;
+    let name = signal.to_ascii_uppercase();
+    let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
+    let path = format!("/v1/instances/{}/signal", text(&view, "id"));
+    let body = json!({ "signal": name });
+    let view: Value = session.client.json(Method::POST, &path, Some(&body)).await?;
+    session.tell(&view, &format!("{instance} was sent {name}"))
 }
 
 /// `ostler reload`: a workload if there is one of that name, else an instance.

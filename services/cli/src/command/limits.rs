@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use super::watch;
 use crate::args::{QuotaCommand, RebalanceArgs, SettingsCommand};
 use crate::client::{NOTHING, encode};
 use crate::failure::Failure;
@@ -13,7 +14,7 @@ use crate::session::Session;
 /// `ostler quotas …`.
 pub async fn quotas(session: &Session, command: QuotaCommand) -> Result<(), Failure> {
     match command {
-        QuotaCommand::List => list(session).await,
+        QuotaCommand::List { watch } => watch::every(watch, || list(session)).await,
         QuotaCommand::Set { namespace, limits } => {
             let mut body = Map::new();
             for limit in &limits {
@@ -33,8 +34,7 @@ pub async fn quotas(session: &Session, command: QuotaCommand) -> Result<(), Fail
 }
 
 async fn list(session: &Session) -> Result<(), Failure> {
-    let page: Value = session.client.get("/v1/quotas").await?;
-    let items = page["items"].as_array().cloned().unwrap_or_default();
+    let items = session.client.list("/v1/quotas").await?;
     output::list(
         session.format,
         &items,

@@ -1,7 +1,9 @@
 //! `ostler logs`: what instances wrote, followed if asked, merged with names if several.
 
+use std::collections::BTreeMap;
+
 use futures::future::try_join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::args::LogsArgs;
 use crate::client::encode;
@@ -23,16 +25,51 @@ pub async fn run(session: &Session, args: LogsArgs) -> Result<(), Failure> {
 
 /// One instance, or all of a workload.
 async fn find(session: &Session, what: &str) -> Result<Vec<Value>, Failure> {
-    let by_workload = session::instances_of(session, what).await.unwrap_or_default();
+    let mut by_workload = session::instances_of(session, what).await.unwrap_or_default();
     if by_workload.is_empty() {
-        return session::instance(session, what).await.map(|item| vec![item]).map_err(|failure| {
-            if failure.code == 4 {
-                return failure;
+        by_workload = ended(session, what).await.unwrap_or_default();
+    }
+    if by_workload.is_empty() {
+        return match session::instance(session, what).await {
+            Ok(item) => Ok(vec![item]),
+            Err(failure) if failure.code == 4 => Err(failure),
+            // It may have ended: history knows where, the gateway asks it.
+            Err(_) if is_id(what) => Ok(vec![json!({ "id": what })]),
+            Err(_) => {
+                Err(Failure::failed(format!("there is no workload and no instance `{what}`")))
             }
-            Failure::failed(format!("there is no workload and no instance `{what}`"))
-        });
+        };
     }
     Ok(by_workload)
+}
+
+/// Whether this can be the id of an instance, or the beginning of one.
+fn is_id(text: &str) -> bool {
+    (1..=16).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'v'))
+}
+
+/// The last instance of each slot of a workload that has none any more, as history tells.
+async fn ended(session: &Session, what: &str) -> Result<Vec<Value>, Failure> {
+    let key: ostler_core::id::WorkloadKey = what.parse().map_err(Failure::usage)?;
+    let mut by_slot = BTreeMap::new();
+    for kind in ["instance.placed", "instance.moved"] {
+        let workload = encode(&key.to_string());
+        let path = format!("/v1/events?workload={workload}&kind={kind}&newest=true&limit=1000");
+        let page: Value = session.client.get(&path).await?;
+        for view in page["items"].as_array().into_iter().flatten() {
+            let event = &view["event"];
+            let slot: u64 = text(event, "details.slot").parse().unwrap_or_default();
+            let (sequence, id) = (view["sequence"].as_u64(), text(event, "instance"));
+            let last = by_slot.entry(slot).or_insert((None, String::new()));
+            if *last < (sequence, id.clone()) {
+                *last = (sequence, id);
+            }
+        }
+    }
+    let name = key.name.as_str();
+    let items = by_slot.into_iter();
+    let items = items.map(|(slot, (_, id))| json!({ "id": id, "workload": name, "slot": slot }));
+    Ok(items.collect())
 }
 
 /// Where the lines of an instance are, and what it is called.
@@ -50,6 +87,9 @@ fn path(instance: &Value, args: &LogsArgs) -> String {
 }
 
 fn name(instance: &Value) -> String {
+    if instance["slot"].is_null() {
+        return text(instance, "id");
+    }
     format!("{}/{}", text(instance, "workload"), text(instance, "slot"))
 }
 

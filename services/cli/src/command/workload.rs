@@ -62,8 +62,7 @@ pub async fn show(session: &Session, workload: &str) -> Result<(), Failure> {
 /// `ostler history`.
 pub async fn history(session: &Session, workload: &str) -> Result<(), Failure> {
     let path = format!("{}/versions", workload_path(workload)?);
-    let versions: Value = session.client.get(&path).await?;
-    let items = versions["items"].as_array().cloned().unwrap_or_default();
+    let items = session.client.list(&path).await?;
     output::list(
         session.format,
         &items,
@@ -97,7 +96,7 @@ pub async fn scale(
     if detach {
         return session.tell(&view, &format!("{workload} is to have {count} instances"));
     }
-    follow::until_ready(session, &path, follow::PATIENCE).await
+    follow::until_ready(session, &path, &view, follow::PATIENCE).await
 }
 
 /// `promote`.

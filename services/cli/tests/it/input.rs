@@ -105,7 +105,7 @@ async fn wrong_requests_are_refused_by_name_and_change_nothing() {
         ("GET", "/v1/workloads/default/nothing", Value::Null, 404),
         ("GET", "/v1/workloads?limit=5000", Value::Null, 422),
         ("GET", "/v1/workloads?colour=red", Value::Null, 422),
-        ("GET", "/v1/instances/zzzzzzzzzzzzzzzz", Value::Null, 422),
+        ("GET", "/v1/instances/zzzzzzzzzzzzzzzz", Value::Null, 404),
         ("POST", "/v1/instances/0000000000000000/move", json!({ "node": "node-9" }), 404),
         ("GET", "/v1/nodes/nobody", Value::Null, 404),
         ("POST", "/v1/nodes/nobody/drain", json!({}), 404),

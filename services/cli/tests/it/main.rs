@@ -13,6 +13,7 @@ mod life;
 mod order;
 mod pools;
 mod pressure;
+mod promises;
 mod question;
 mod sample;
 mod update;

@@ -1,11 +1,11 @@
-//! Bodies: one thing with its revision, a list, a command that was accepted.
+//! Bodies: one thing with its revision or a digest, a command that was accepted.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ostler_schemas::pb;
 use serde::Serialize;
-use utoipa::ToSchema;
+use sha2::{Digest as _, Sha256};
 
 /// One thing; its revision becomes the `ETag`. Revision 0 is none.
 #[derive(Debug)]
@@ -22,20 +22,20 @@ impl<T: Serialize> IntoResponse for Tagged<T> {
     }
 }
 
-/// A list: `{"items":[…],"next_cursor":null,"revision":812}`.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Page<T> {
-    /// What was found.
-    pub items: Vec<T>,
-    /// Asks for what follows; `null` at the end.
-    pub next_cursor: Option<String>,
-    /// The revision the list is of; 0 where it is not known.
-    pub revision: u64,
-}
+/// One thing without a revision of its own; its `ETag` is a digest of what is said of it.
+#[derive(Debug)]
+pub struct Digested<T>(pub T);
 
-/// A list that has no further pages.
-pub fn paged<T>(items: Vec<T>) -> axum::Json<Page<T>> {
-    Json(Page { items, next_cursor: None, revision: 0 })
+impl<T: Serialize> IntoResponse for Digested<T> {
+    fn into_response(self) -> Response {
+        let text = serde_json::to_vec(&self.0).unwrap_or_default();
+        let digest = Sha256::digest(&text);
+        let digest = digest.iter().take(8).fold(0u64, |bits, b| (bits << 8) | u64::from(*b));
+        let tag = HeaderValue::from_str(&format!("\"{digest:016x}\""));
+        let mut response = Json(self.0).into_response();
+        response.headers_mut().insert(header::ETAG, tag.expect("digits fit a header"));
+        response
+    }
 }
 
 /// An order that was taken, to be followed at its `Location`.

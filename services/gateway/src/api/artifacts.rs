@@ -88,6 +88,8 @@ pub struct UploadParams {
     #[serde(deserialize_with = "crate::extract::params::text")]
     #[param(value_type = Option<String>)]
     pub sha256: Option<ContentHash>,
+    /// Say which version it would be, and keep nothing.
+    pub dry_run: bool,
 }
 
 /// How an artifact is removed.
@@ -97,6 +99,8 @@ pub struct UploadParams {
 pub struct RemoveParams {
     /// Though workloads name it.
     pub force: bool,
+    /// Say what would be removed and remove nothing.
+    pub dry_run: bool,
 }
 
 /// List artifacts, the newest version of each.
@@ -112,15 +116,15 @@ async fn list(
 
 /// List the versions of an artifact, newest first.
 #[utoipa::path(get, path = "/v1/artifacts/{name}/versions", tag = "artifacts",
-    params(ArtifactPath), responses((status = 200, body = pb::ArtifactListReply)))]
+    params(ArtifactPath, ListParams), responses((status = 200, body = pb::ArtifactListReply)))]
 async fn versions(
     asker: Allowed<ArtifactsRead>,
     name: Named,
-    _: Params<Nothing>,
+    Params(params): Params<ListParams>,
 ) -> Answer<Json<pb::ArtifactListReply>> {
     let name = name.without_version()?;
-    let request = pb::ArtifactList { name, ..Default::default() };
-    asker.ask(request).await.map(Json)
+    let (limit, cursor) = (limit(params.limit)?, params.cursor);
+    asker.ask(pb::ArtifactList { name, limit, cursor }).await.map(Json)
 }
 
 /// Upload a new version. The body is of any type and size, and may be sent in chunks.
@@ -136,7 +140,11 @@ async fn upload(
     body: Body,
 ) -> Answer<Response> {
     let name = name.without_version()?;
-    let sent = transfer::receive(&asker, body).await?;
+    let dry_run = params.dry_run;
+    let sent = match dry_run {
+        true => transfer::measure(body).await?,
+        false => transfer::receive(&asker, body).await?,
+    };
     if let Some(wanted) = params.sha256.filter(|wanted| *wanted != sent.sha256) {
         let found = sent.sha256;
         let message = format!("the body has {found}, not {wanted}; nothing was kept");
@@ -148,9 +156,13 @@ async fn upload(
         sha256: sent.sha256.to_string(),
         size: sent.size,
         chunk: transfer::CHUNK,
+        dry_run,
     };
     // It is read back and checked, however large it is.
     let view = asker.ask_within(request, transfer::CHECK_WITHIN).await?;
+    if dry_run {
+        return Ok(Json(view).into_response());
+    }
     let location = HeaderValue::from_str(&format!("/v1/artifacts/{name}@{}", view.version));
     let mut response = (StatusCode::CREATED, Json(view)).into_response();
     if let Ok(location) = location {
@@ -179,10 +191,10 @@ async fn remove(
     asker: Allowed<ArtifactsWrite>,
     name: Named,
     _: NoConditions,
-    Params(RemoveParams { force }): Params<RemoveParams>,
+    Params(RemoveParams { force, dry_run }): Params<RemoveParams>,
 ) -> Answer<Json<pb::ArtifactListReply>> {
     let (name, version) = name.parts();
-    asker.ask(pb::ArtifactRemove { name, version, force }).await.map(Json)
+    asker.ask(pb::ArtifactRemove { name, version, force, dry_run }).await.map(Json)
 }
 
 /// Writes into a workload which version of each artifact it means now, as a put would.

@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::extract::Path;
 use ostler_schemas::pb;
-use serde::Deserialize;
-use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::parameters::{Nothing, limit};
-use crate::answer::{Answer, Page, Refusal, paged};
+use super::parameters::{Nothing, Paging, limit};
+use crate::answer::{Answer, Digested};
 use crate::app::App;
+use crate::extract::names::none;
 use crate::extract::policy::CommandsRead;
 use crate::extract::{Allowed, Params};
 
@@ -18,24 +17,15 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
 }
 
-/// Which commands are listed.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub struct ListParams {
-    /// At most so many, 1 to 1,000.
-    pub limit: Option<u32>,
-}
-
 /// The commands of the last 24 hours, newest first.
-#[utoipa::path(get, path = "/v1/commands", tag = "commands", params(ListParams),
-    responses((status = 200, body = Page<pb::CommandView>)))]
+#[utoipa::path(get, path = "/v1/commands", tag = "commands", params(Paging),
+    responses((status = 200, body = pb::CommandListReply)))]
 async fn list(
     asker: Allowed<CommandsRead>,
-    Params(params): Params<ListParams>,
-) -> Answer<Json<Page<pb::CommandView>>> {
-    let limit = limit(params.limit)?;
-    Ok(paged(asker.ask(pb::CommandList { limit }).await?.items))
+    Params(Paging { limit: most, cursor }): Params<Paging>,
+) -> Answer<Json<pb::CommandListReply>> {
+    let limit = limit(most)?;
+    asker.ask(pb::CommandList { limit, cursor }).await.map(Json)
 }
 
 /// What became of an order.
@@ -46,9 +36,9 @@ async fn show(
     asker: Allowed<CommandsRead>,
     Path(id): Path<String>,
     _: Params<Nothing>,
-) -> Answer<Json<pb::CommandView>> {
+) -> Answer<Digested<pb::CommandView>> {
     if id.parse::<ulid::Ulid>().is_err() {
-        return Err(Refusal::malformed("id", "a command's id has 26 characters"));
+        return Err(none("command", &id));
     }
-    asker.ask(pb::CommandGet { id }).await.map(Json)
+    asker.ask(pb::CommandGet { id }).await.map(Digested)
 }

@@ -52,6 +52,12 @@ pub struct EndpointParams {
     pub workload: String,
     /// Only on this node.
     pub node: String,
+    /// Only on nodes of this pool.
+    pub pool: String,
+    /// Only in this zone.
+    pub zone: String,
+    /// Only with this label of the workload, `key=value`; may be repeated.
+    pub label: Vec<String>,
     /// Also those that are not ready, with weight 0.
     pub all: bool,
     /// What they are written as.
@@ -117,6 +123,9 @@ async fn answer(
         limit,
         cursor: params.cursor,
         node: params.node,
+        pool: params.pool,
+        zone: params.zone,
+        label: params.label,
     };
     if params.follow || wants_stream(headers) {
         if params.format != Form::Json {

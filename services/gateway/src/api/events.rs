@@ -1,5 +1,6 @@
 //! `/v1/events`: what happened, and what happens.
 
+use axum::Json;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use ostler_schemas::pb;
@@ -9,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::limit;
-use crate::answer::{Answer, Page, Refusal, paged};
+use crate::answer::{Answer, Refusal};
 use crate::app::App;
 use crate::extract::policy::EventsRead;
 use crate::extract::{Allowed, Params};
@@ -42,6 +43,8 @@ pub struct EventParams {
     pub limit: Option<u32>,
     /// The newest ones instead of the oldest; not with `follow`.
     pub newest: bool,
+    /// Where the page before ended; not with `follow`.
+    pub cursor: String,
 }
 
 /// How a stream carries on where it broke off.
@@ -63,7 +66,7 @@ pub(super) fn wants_stream(headers: &HeaderMap) -> bool {
 /// text/event-stream`, each with its stream sequence as `id`, without a gap after a reconnect.
 #[utoipa::path(get, path = "/v1/events", tag = "events", params(EventParams, StreamHeaders),
     responses((status = 200, content(
-        (Page<pb::EventView> = "application/json"), (pb::EventView = "text/event-stream")))))]
+        (pb::EventListReply = "application/json"), (pb::EventView = "text/event-stream")))))]
 async fn events(
     asker: Allowed<EventsRead>,
     Params(params): Params<EventParams>,
@@ -85,8 +88,9 @@ async fn events(
         instance: params.instance,
         limit: most,
         newest: params.newest,
+        cursor: params.cursor,
     };
-    Ok(paged(asker.ask(request).await?.items).into_response())
+    asker.ask(request).await.map(|reply| Json(reply).into_response())
 }
 
 fn last_seen(headers: &HeaderMap) -> Answer<Option<u64>> {

@@ -10,10 +10,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::{
-    InstancePath, Nothing, OnceHeaders, OnlyNode, Waiting, limit, workload_filter,
+    Changing, InstancePath, Nothing, OnceHeaders, OnlyNode, Trying, limit, workload_filter,
 };
 use super::workload_actions::Empty;
-use crate::answer::{Answer, Refusal};
+use crate::answer::{Answer, Digested, Refusal};
 use crate::app::App;
 use crate::extract::policy::{InstancesRead, InstancesWrite};
 use crate::extract::{Allowed, InstanceRef, JsonBody, NoConditions, Params};
@@ -21,12 +21,13 @@ use crate::wait;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(list))
+        .routes(routes!(list, super::create::create))
         .routes(routes!(show, remove))
         .routes(routes!(explain))
         .routes(routes!(stop))
         .routes(routes!(restart))
         .routes(routes!(reload))
+        .routes(routes!(signal))
         .routes(routes!(move_to))
 }
 
@@ -64,6 +65,14 @@ pub struct Move {
     pub node: Option<NodeName>,
 }
 
+/// What an instance is told.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Told {
+    /// Such as `SIGUSR1`.
+    pub signal: String,
+}
+
 /// List instances.
 #[utoipa::path(get, path = "/v1/instances", tag = "instances", params(ListParams),
     responses((status = 200, body = pb::InstanceListReply)))]
@@ -86,8 +95,8 @@ async fn show(
     asker: Allowed<InstancesRead>,
     InstanceRef(id): InstanceRef,
     _: Params<Nothing>,
-) -> Answer<Json<pb::InstanceView>> {
-    asker.ask(pb::InstanceGet { id }).await.map(Json)
+) -> Answer<Digested<pb::InstanceView>> {
+    asker.ask(pb::InstanceGet { id }).await.map(Digested)
 }
 
 /// Why an instance is where it is.
@@ -103,61 +112,91 @@ async fn explain(
 
 /// End an instance; its slot is filled again. The same as `stop`.
 #[utoipa::path(delete, path = "/v1/instances/{id}", tag = "instances",
-    params(InstancePath, Waiting, OnceHeaders), responses((status = 202, body = pb::CommandView)))]
+    params(InstancePath, Changing, OnceHeaders), responses((status = 202, body = pb::CommandView)))]
 async fn remove(
     asker: Allowed<InstancesWrite>,
     InstanceRef(id): InstanceRef,
     _: NoConditions,
-    Params(params): Params<Waiting>,
+    Params(params): Params<Changing>,
 ) -> Answer<Response> {
-    let command = asker.ask(pb::InstanceStop { id }).await?;
-    wait::accepted(&asker, params.wait, command).await
+    let command = asker.ask(pb::InstanceStop { id, dry_run: params.dry_run }).await?;
+    wait::accepted(&asker, &params, command).await
 }
 
 /// End an instance; its slot is filled again.
 #[utoipa::path(post, path = "/v1/instances/{id}/stop", tag = "instances",
-    params(InstancePath, Waiting, OnceHeaders), request_body(content = Option<Empty>),
+    params(InstancePath, Changing, OnceHeaders), request_body(content = Option<Empty>),
     responses((status = 202, body = pb::CommandView)))]
 async fn stop(
     asker: Allowed<InstancesWrite>,
     InstanceRef(id): InstanceRef,
     _: NoConditions,
-    Params(params): Params<Waiting>,
+    Params(params): Params<Changing>,
     _: JsonBody<Empty>,
 ) -> Answer<Response> {
-    let command = asker.ask(pb::InstanceStop { id }).await?;
-    wait::accepted(&asker, params.wait, command).await
+    let command = asker.ask(pb::InstanceStop { id, dry_run: params.dry_run }).await?;
+    wait::accepted(&asker, &params, command).await
 }
 
 /// Restart an instance in place, without waiting for any back-off.
 #[utoipa::path(post, path = "/v1/instances/{id}/restart", tag = "instances",
-    params(InstancePath, Waiting, OnceHeaders), request_body(content = Option<Empty>),
+    params(InstancePath, Changing, OnceHeaders), request_body(content = Option<Empty>),
     responses((status = 202, body = pb::CommandView)))]
 async fn restart(
     asker: Allowed<InstancesWrite>,
     InstanceRef(id): InstanceRef,
     _: NoConditions,
-    Params(params): Params<Waiting>,
+    Params(params): Params<Changing>,
     _: JsonBody<Empty>,
 ) -> Answer<Response> {
-    let command = asker.ask(pb::InstanceRestart { id }).await?;
-    wait::accepted(&asker, params.wait, command).await
+    let command = asker.ask(pb::InstanceRestart { id, dry_run: params.dry_run }).await?;
+    wait::accepted(&asker, &params, command).await
 }
 
 /// Let an instance read its settings again, by its reload signal.
 #[utoipa::path(post, path = "/v1/instances/{id}/reload", tag = "instances",
-    params(InstancePath, OnceHeaders), request_body(content = Option<Empty>),
+    params(InstancePath, Trying, OnceHeaders), request_body(content = Option<Empty>),
     responses((status = 200, body = pb::InstanceView)))]
 async fn reload(
     asker: Allowed<InstancesWrite>,
     InstanceRef(id): InstanceRef,
     _: NoConditions,
-    _: Params<Nothing>,
+    Params(params): Params<Trying>,
     _: JsonBody<Empty>,
 ) -> Answer<Json<pb::InstanceView>> {
-    let (view, node) = located(&asker, id).await?;
-    let signal = pb::Signal { instance: view.id.clone(), signal: String::new() };
-    asker.ask_node(&node, signal).await?;
+    tell(&asker, id, String::new(), params).await
+}
+
+/// Send a running instance a signal, such as `SIGUSR1`.
+#[utoipa::path(post, path = "/v1/instances/{id}/signal", tag = "instances",
+    params(InstancePath, Trying, OnceHeaders), request_body = Told,
+    responses((status = 200, body = pb::InstanceView)))]
+async fn signal(
+    asker: Allowed<InstancesWrite>,
+    InstanceRef(id): InstanceRef,
+    _: NoConditions,
+    Params(params): Params<Trying>,
+    JsonBody(Told { signal }): JsonBody<Told>,
+) -> Answer<Json<pb::InstanceView>> {
+    let name = signal.strip_prefix("SIG").unwrap_or_default();
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {
+        return Err(Refusal::field("signal", "the name of a signal, such as `SIGUSR1`"));
+    }
+    tell(&asker, id, signal, params).await
+}
+
+/// Tells an instance something by a signal; empty: the one by which it reads its settings again.
+async fn tell(
+    asker: &crate::extract::Asker,
+    id: String,
+    signal: String,
+    Trying { dry_run }: Trying,
+) -> Answer<Json<pb::InstanceView>> {
+    let (view, node) = located(asker, id).await?;
+    if !dry_run {
+        let instance = view.id.clone();
+        asker.ask_node(&node, pb::Signal { instance, signal }).await?;
+    }
     Ok(Json(view))
 }
 
@@ -201,18 +240,19 @@ pub(super) async fn reload_all(
 
 /// Start an instance's replacement elsewhere, then end it.
 #[utoipa::path(post, path = "/v1/instances/{id}/move", tag = "instances",
-    params(InstancePath, Waiting, OnceHeaders), request_body(content = Option<Move>),
+    params(InstancePath, Changing, OnceHeaders), request_body(content = Option<Move>),
     responses((status = 202, body = pb::CommandView)))]
 async fn move_to(
     asker: Allowed<InstancesWrite>,
     InstanceRef(id): InstanceRef,
     _: NoConditions,
-    Params(params): Params<Waiting>,
+    Params(params): Params<Changing>,
     JsonBody(Move { node }): JsonBody<Move>,
 ) -> Answer<Response> {
     let node = node.map(String::from).unwrap_or_default();
-    let command = asker.ask(pb::InstanceMove { id, node }).await?;
-    wait::accepted(&asker, params.wait, command).await
+    let request = pb::InstanceMove { id, node, dry_run: params.dry_run };
+    let command = asker.ask(request).await?;
+    wait::accepted(&asker, &params, command).await
 }
 
 /// One instance by its id or the beginning of it, with the node it is on.

@@ -27,6 +27,8 @@ use crate::stream::{Gone, Sink, stream};
 
 /// The executor is asked to publish for so long, and asked again at half of it.
 const FOLLOW: Duration = Duration::from_secs(30);
+/// So many events are looked at to find where an instance was.
+const LAST_EVENTS: u32 = 100;
 /// At most so many of the last lines.
 const MOST_LINES: u32 = 100_000;
 
@@ -85,8 +87,12 @@ async fn logs(
     headers: HeaderMap,
 ) -> Answer<Response> {
     params.request(InstanceId::from_bits(0))?;
-    let (view, node) = located(&asker, id).await?;
-    let instance: InstanceId = view.id.parse().map_err(|error: ostler_core::id::IdError| {
+    let (id, node) = match located(&asker, id.clone()).await {
+        Ok((view, node)) => (view.id, node),
+        Err(gone) if gone.problem().code == Code::NotFound => ended(&asker, id, gone).await?,
+        Err(refusal) => return Err(refusal),
+    };
+    let instance: InstanceId = id.parse().map_err(|error: ostler_core::id::IdError| {
         Problem::new(Code::Internal, format!("the registry names an instance wrongly: {error}"))
     })?;
     let request = params.request(instance)?;
@@ -99,6 +105,31 @@ async fn logs(
         return Ok(Json(reply).into_response());
     }
     Ok(plain(&reply))
+}
+
+/// An instance that has ended, by its id or the beginning of it, and the node that it was on last, as
+/// history tells: what it wrote is kept there.
+async fn ended(asker: &Asker, id: String, gone: Refusal) -> Answer<(String, NodeName)> {
+    let request = pb::EventList {
+        kind: "instance".to_owned(),
+        instance: id.clone(),
+        limit: LAST_EVENTS,
+        newest: true,
+        ..Default::default()
+    };
+    let events = asker.ask(request).await?.items;
+    let told = events.into_iter().rev().filter_map(|view| view.event);
+    let mut told = told.filter(|event| !event.node.is_empty());
+    let Some(last) = told.next() else { return Err(gone) };
+    if let Some(other) = told.find(|event| event.instance != last.instance) {
+        let (one, two) = (&last.instance, &other.instance);
+        let detail = format!("`{id}` is the beginning of `{one}`, `{two}` and maybe more");
+        return Err(Refusal::new(Code::Conflict, detail));
+    }
+    match last.node.parse() {
+        Ok(node) => Ok((last.instance, node)),
+        Err(_) => Err(gone),
+    }
 }
 
 fn plain(reply: &pb::LogsReply) -> Response {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use ostler_core::id::PoolName;
 use ostler_core::resources::Resources;
 use ostler_core::time::Span;
@@ -13,12 +13,14 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::parameters::{NodePath, Nothing, OnceHeaders, Waiting, limit};
+use super::parameters::{
+    Changing, ConditionHeaders, NodePath, Nothing, OnceHeaders, Trying, limit,
+};
 use super::workload_actions::Empty;
 use crate::answer::{Answer, Tagged};
 use crate::app::App;
 use crate::extract::policy::{NodesRead, NodesWrite};
-use crate::extract::{Allowed, JsonBody, NoConditions, NodeRef, Params};
+use crate::extract::{Allowed, Conditions, JsonBody, NoConditions, NodeRef, Params};
 use crate::wait;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -45,6 +47,10 @@ pub struct ListParams {
     pub pool: String,
     /// Only in this zone.
     pub zone: String,
+    /// Only this one.
+    pub node: String,
+    /// Only those that have an instance of this workload, `web` or `default/web`.
+    pub workload: String,
     /// Only with this liveness or admin state, such as `online` or `draining`.
     pub state: String,
     /// Only with this label, `key=value`; may be repeated.
@@ -79,19 +85,8 @@ pub struct Patch {
 pub struct RemoveParams {
     /// Though instances are there; they are placed again elsewhere.
     pub force: bool,
-}
-
-/// How a drain is tried and waited for.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub struct DrainParams {
     /// Say what would happen and change nothing.
     pub dry_run: bool,
-    /// Hold the answer back until the node is empty, at most so long, such as `30s`.
-    #[serde(deserialize_with = "crate::extract::params::text")]
-    #[param(value_type = Option<String>)]
-    pub wait: Option<Span>,
 }
 
 /// How a node is emptied.
@@ -112,9 +107,10 @@ async fn list(
     asker: Allowed<NodesRead>,
     Params(params): Params<ListParams>,
 ) -> Answer<Json<pb::NodeListReply>> {
-    let ListParams { pool, zone, state, label, limit: most, cursor } = params;
+    let ListParams { pool, zone, node, workload, state, label, limit: most, cursor } = params;
     let limit = limit(most)?;
-    asker.ask(pb::NodeList { pool, zone, state, label, limit, cursor }).await.map(Json)
+    let request = pb::NodeList { pool, zone, state, label, limit, cursor, node, workload };
+    asker.ask(request).await.map(Json)
 }
 
 /// One node.
@@ -147,6 +143,8 @@ async fn leftovers(
 pub struct CleanParams {
     /// Only this one; absent: all.
     pub instance: String,
+    /// Say what would be ended and end nothing.
+    pub dry_run: bool,
 }
 
 /// End what is left over on a node.
@@ -156,9 +154,9 @@ async fn clean(
     asker: Allowed<NodesWrite>,
     NodeRef(name): NodeRef,
     _: NoConditions,
-    Params(CleanParams { instance }): Params<CleanParams>,
+    Params(CleanParams { instance, dry_run }): Params<CleanParams>,
 ) -> Answer<Json<pb::LeftoversReply>> {
-    asker.ask_node(&name, pb::Leftovers { instance, clean: true }).await.map(Json)
+    asker.ask_node(&name, pb::Leftovers { instance, clean: !dry_run }).await.map(Json)
 }
 
 /// What a node's host is, has and uses, by everything on it.
@@ -196,13 +194,14 @@ async fn explain(
 }
 
 /// Change labels, reserve, limit or pool of a node.
-#[utoipa::path(patch, path = "/v1/nodes/{name}", tag = "nodes", params(NodePath),
+#[utoipa::path(patch, path = "/v1/nodes/{name}", tag = "nodes",
+    params(NodePath, Trying, ConditionHeaders),
     request_body = Patch, responses((status = 200, body = pb::NodeView)))]
 async fn patch(
     asker: Allowed<NodesWrite>,
     NodeRef(name): NodeRef,
-    _: NoConditions,
-    _: Params<Nothing>,
+    conditions: Conditions,
+    Params(Trying { dry_run }): Params<Trying>,
     JsonBody(patch): JsonBody<Patch>,
 ) -> Answer<Tagged<pb::NodeView>> {
     let labels = patch.labels.into_iter();
@@ -212,73 +211,85 @@ async fn patch(
         reserved: patch.reserved.map(Into::into),
         max_instances: patch.max_instances,
         pool: patch.pool.map(Into::into),
+        if_revision: conditions.revision()?,
+        dry_run,
     };
     let view = asker.ask(request).await?;
     Ok(Tagged(view.revision, view))
 }
 
 /// Remove a node; refused while instances are there, unless forced.
-#[utoipa::path(delete, path = "/v1/nodes/{name}", tag = "nodes", params(NodePath, RemoveParams),
+#[utoipa::path(delete, path = "/v1/nodes/{name}", tag = "nodes",
+    params(NodePath, RemoveParams, ConditionHeaders),
     responses((status = 200, body = pb::NodeView)))]
 async fn remove(
     asker: Allowed<NodesWrite>,
     NodeRef(name): NodeRef,
-    _: NoConditions,
-    Params(RemoveParams { force }): Params<RemoveParams>,
+    conditions: Conditions,
+    Params(RemoveParams { force, dry_run }): Params<RemoveParams>,
 ) -> Answer<Json<pb::NodeView>> {
-    asker.ask(pb::NodeRemove { name: name.to_string(), force }).await.map(Json)
+    let (name, if_revision) = (name.to_string(), conditions.revision()?);
+    asker.ask(pb::NodeRemove { name, force, if_revision, dry_run }).await.map(Json)
 }
 
 /// Empty a node. Answers with a command to follow.
 #[utoipa::path(post, path = "/v1/nodes/{name}/drain", tag = "nodes",
-    params(NodePath, DrainParams, OnceHeaders), request_body(content = Option<Drain>),
+    params(NodePath, Changing, ConditionHeaders, OnceHeaders),
+    request_body(content = Option<Drain>),
     responses((status = 202, body = pb::CommandView)))]
 async fn drain(
     asker: Allowed<NodesWrite>,
     NodeRef(name): NodeRef,
-    _: NoConditions,
-    Params(params): Params<DrainParams>,
+    conditions: Conditions,
+    Params(params): Params<Changing>,
     JsonBody(Drain { deadline, force }): JsonBody<Drain>,
 ) -> Answer<Response> {
-    let deadline_ms = deadline.map_or(0, Span::as_millis);
-    let dry_run = params.dry_run;
-    let command =
-        asker.ask(pb::NodeDrain { name: name.to_string(), deadline_ms, force, dry_run }).await?;
-    if dry_run {
-        return Ok(Json(command).into_response());
-    }
-    wait::accepted(&asker, params.wait, command).await
+    let request = pb::NodeDrain {
+        name: name.to_string(),
+        deadline_ms: deadline.map_or(0, Span::as_millis),
+        force,
+        dry_run: params.dry_run,
+        if_revision: conditions.revision()?,
+    };
+    let command = asker.ask(request).await?;
+    wait::accepted(&asker, &params, command).await
 }
 
 /// Empty a node and keep it empty. Answers with a command to follow.
 #[utoipa::path(post, path = "/v1/nodes/{name}/maintenance", tag = "nodes",
-    params(NodePath, Waiting, OnceHeaders), request_body(content = Option<Empty>),
+    params(NodePath, Changing, ConditionHeaders, OnceHeaders),
+    request_body(content = Option<Empty>),
     responses((status = 202, body = pb::CommandView)))]
 async fn maintenance(
     asker: Allowed<NodesWrite>,
     NodeRef(name): NodeRef,
-    _: NoConditions,
-    Params(params): Params<Waiting>,
+    conditions: Conditions,
+    Params(params): Params<Changing>,
     _: JsonBody<Empty>,
 ) -> Answer<Response> {
-    let command = asker.ask(pb::NodeMaintenance { name: name.to_string() }).await?;
-    wait::accepted(&asker, params.wait, command).await
+    let (if_revision, dry_run) = (conditions.revision()?, params.dry_run);
+    let request = pb::NodeMaintenance { name: name.to_string(), if_revision, dry_run };
+    let command = asker.ask(request).await?;
+    wait::accepted(&asker, &params, command).await
 }
 
 macro_rules! action {
     ($name:ident, $request:ident, $path:literal, $summary:literal) => {
         #[doc = $summary]
-        #[utoipa::path(post, path = $path, tag = "nodes", params(NodePath, OnceHeaders),
-                                                    request_body(content = Option<Empty>),
-                                                    responses((status = 200, body = pb::NodeView)))]
+        #[utoipa::path(post, path = $path, tag = "nodes",
+                                            params(NodePath, Trying, ConditionHeaders, OnceHeaders),
+                                            request_body(content = Option<Empty>),
+                                            responses((status = 200, body = pb::NodeView)))]
         async fn $name(
             asker: Allowed<NodesWrite>,
             NodeRef(name): NodeRef,
-            _: NoConditions,
-            _: Params<Nothing>,
+            conditions: Conditions,
+            Params(Trying { dry_run }): Params<Trying>,
             _: JsonBody<Empty>,
         ) -> Answer<Tagged<pb::NodeView>> {
-            let view = asker.ask(pb::$request { name: name.to_string() }).await?;
+            let if_revision = conditions.revision()?;
+            let request = pb::$request { name: name.to_string(), if_revision, dry_run };
+            let view = asker.ask(request).await?;
             Ok(Tagged(view.revision, view))
         }
     };

@@ -76,16 +76,24 @@ impl OnlyNode {
     }
 }
 
-/// For changes that can only be waited for.
+/// For changes that can be tried.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct Trying {
+    /// Say what would happen and change nothing.
+    pub dry_run: bool,
+}
+
+/// A page of a list.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub struct Waiting {
-    /// Hold the answer back until the outcome is there, at most so long, such as `30s`. 202 when
-    /// the time is over first.
-    #[serde(deserialize_with = "text")]
-    #[param(value_type = Option<String>)]
-    pub wait: Option<Span>,
+pub struct Paging {
+    /// At most so many, 1 to 1,000; absent: 100.
+    pub limit: Option<u32>,
+    /// Where the page before ended.
+    pub cursor: String,
 }
 
 /// For changes that can be tried and waited for.
@@ -96,7 +104,7 @@ pub struct Changing {
     /// Say what would happen and change nothing.
     pub dry_run: bool,
     /// Hold the answer back until the outcome is there, at most so long, such as `30s`. 202 when
-    /// the time is over first.
+    /// the time is over first, when the update failed, or when another version took its place.
     #[serde(deserialize_with = "text")]
     #[param(value_type = Option<String>)]
     pub wait: Option<Span>,

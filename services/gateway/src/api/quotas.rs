@@ -6,8 +6,8 @@ use ostler_schemas::pb;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::parameters::{ConditionHeaders, Nothing};
-use crate::answer::{Answer, Page, Refusal, Tagged, paged};
+use super::parameters::{ConditionHeaders, Nothing, Paging, Trying, limit};
+use crate::answer::{Answer, Refusal, Tagged};
 use crate::app::App;
 use crate::extract::policy::{QuotasRead, QuotasWrite};
 use crate::extract::{Allowed, Conditions, NamespaceRef, Params, RawBody};
@@ -18,9 +18,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// Every namespace that has a quota, and what it asks for.
 #[utoipa::path(get, path = "/v1/quotas", tag = "quotas",
-    responses((status = 200, body = Page<pb::QuotaView>)))]
-async fn list(asker: Allowed<QuotasRead>, _: Params<Nothing>) -> Answer<Json<Page<pb::QuotaView>>> {
-    Ok(paged(asker.ask(pb::QuotaList {}).await?.items))
+    params(Paging), responses((status = 200, body = pb::QuotaListReply)))]
+async fn list(
+    asker: Allowed<QuotasRead>,
+    Params(Paging { limit: most, cursor }): Params<Paging>,
+) -> Answer<Json<pb::QuotaListReply>> {
+    let limit = limit(most)?;
+    asker.ask(pb::QuotaList { limit, cursor }).await.map(Json)
 }
 
 /// The quota of one namespace, and what it asks for.
@@ -39,34 +43,34 @@ async fn show(
 /// Limit what a namespace may ask for in all: `instances`, `cpu`, `memory`, `disk`, `ports`; what is
 /// absent is not limited. What is there already stays.
 #[utoipa::path(put, path = "/v1/quotas/{ns}", tag = "quotas",
-    params(("ns" = String, Path, description = "Namespace."), ConditionHeaders),
+    params(("ns" = String, Path, description = "Namespace."), Trying, ConditionHeaders),
     request_body(content = pb::Document),
     responses((status = 200, body = pb::QuotaView)))]
 async fn put(
     asker: Allowed<QuotasWrite>,
     NamespaceRef(namespace): NamespaceRef,
     conditions: Conditions,
-    _: Params<Nothing>,
+    Params(Trying { dry_run }): Params<Trying>,
     body: RawBody,
 ) -> Answer<Tagged<pb::QuotaView>> {
     let limits = Some(body.document()?);
     let (namespace, if_revision) = (namespace.to_string(), expected(conditions)?);
-    let view = asker.ask(pb::QuotaPut { namespace, limits, if_revision }).await?;
+    let view = asker.ask(pb::QuotaPut { namespace, limits, if_revision, dry_run }).await?;
     Ok(Tagged(view.revision, view))
 }
 
 /// Take all limits off a namespace.
 #[utoipa::path(delete, path = "/v1/quotas/{ns}", tag = "quotas",
-    params(("ns" = String, Path, description = "Namespace."), ConditionHeaders),
+    params(("ns" = String, Path, description = "Namespace."), Trying, ConditionHeaders),
     responses((status = 200, body = pb::QuotaView)))]
 async fn remove(
     asker: Allowed<QuotasWrite>,
     NamespaceRef(namespace): NamespaceRef,
     conditions: Conditions,
-    _: Params<Nothing>,
+    Params(Trying { dry_run }): Params<Trying>,
 ) -> Answer<Json<pb::QuotaView>> {
     let (namespace, if_revision) = (ns(&namespace), conditions.revision()?);
-    asker.ask(pb::QuotaDelete { namespace, if_revision }).await.map(Json)
+    asker.ask(pb::QuotaDelete { namespace, if_revision, dry_run }).await.map(Json)
 }
 
 fn ns(namespace: &Namespace) -> String {

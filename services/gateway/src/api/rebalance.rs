@@ -54,5 +54,5 @@ async fn rebalance(
         return Ok(Json(plan).into_response());
     }
     let command = asker.ask(pb::RebalanceStart { pool, max_moves }).await?;
-    wait::accepted(&asker, params.wait, command).await
+    wait::accepted(&asker, &params, command).await
 }

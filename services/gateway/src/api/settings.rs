@@ -4,7 +4,7 @@ use ostler_schemas::pb;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::parameters::{ConditionHeaders, Nothing};
+use super::parameters::{ConditionHeaders, Nothing, Trying};
 use super::quotas::expected;
 use crate::answer::{Answer, Tagged};
 use crate::app::App;
@@ -28,17 +28,17 @@ async fn show(
 
 /// Say how the whole fleet decides: `weights`, `terms`, `preemption`, `rebalance`. What is absent is
 /// as the schedulers were started with.
-#[utoipa::path(put, path = "/v1/settings", tag = "settings", params(ConditionHeaders),
+#[utoipa::path(put, path = "/v1/settings", tag = "settings", params(Trying, ConditionHeaders),
     request_body(content = pb::Document),
     responses((status = 200, body = pb::SettingsView)))]
 async fn put(
     asker: Allowed<SettingsWrite>,
     conditions: Conditions,
-    _: Params<Nothing>,
+    Params(Trying { dry_run }): Params<Trying>,
     body: RawBody,
 ) -> Answer<Tagged<pb::SettingsView>> {
     let (settings, if_revision) = (Some(body.document()?), expected(conditions)?);
-    let request = pb::SettingsPut { pool: String::new(), settings, if_revision };
+    let request = pb::SettingsPut { pool: String::new(), settings, if_revision, dry_run };
     let view = asker.ask(request).await?;
     Ok(Tagged(view.revision, view))
 }
@@ -58,18 +58,18 @@ async fn show_pool(
 
 /// Say how one pool decides. What is absent is as the fleet says.
 #[utoipa::path(put, path = "/v1/pools/{pool}/settings", tag = "settings",
-    params(("pool" = String, Path, description = "Name of the pool."), ConditionHeaders),
+    params(("pool" = String, Path, description = "Name of the pool."), Trying, ConditionHeaders),
     request_body(content = pb::Document),
     responses((status = 200, body = pb::SettingsView)))]
 async fn put_pool(
     asker: Allowed<SettingsWrite>,
     PoolRef(pool): PoolRef,
     conditions: Conditions,
-    _: Params<Nothing>,
+    Params(Trying { dry_run }): Params<Trying>,
     body: RawBody,
 ) -> Answer<Tagged<pb::SettingsView>> {
     let (settings, if_revision) = (Some(body.document()?), expected(conditions)?);
-    let request = pb::SettingsPut { pool: pool.to_string(), settings, if_revision };
+    let request = pb::SettingsPut { pool: pool.to_string(), settings, if_revision, dry_run };
     let view = asker.ask(request).await?;
     Ok(Tagged(view.revision, view))
 }

@@ -8,12 +8,12 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::parameters::{Changing, ConditionHeaders, OnceHeaders, Waiting, WorkloadPath};
+use super::parameters::{Changing, ConditionHeaders, OnceHeaders, WorkloadPath};
 use super::workloads::changed;
 use crate::answer::{Answer, Tagged};
 use crate::app::App;
 use crate::extract::policy::WorkloadsWrite;
-use crate::extract::{Allowed, Conditions, JsonBody, NoConditions, Params, WorkloadRef};
+use crate::extract::{Allowed, Conditions, JsonBody, Params, WorkloadRef};
 use crate::wait;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -75,96 +75,112 @@ async fn scale(
 
 /// Go back to an older text, as a new version.
 #[utoipa::path(post, path = "/v1/workloads/{ns}/{name}/rollback", tag = "workloads",
-    params(WorkloadPath, Changing, OnceHeaders), request_body = Rollback,
+    params(WorkloadPath, Changing, ConditionHeaders, OnceHeaders), request_body = Rollback,
     responses((status = 200, body = pb::WorkloadView), (status = 202, body = pb::WorkloadView)))]
 async fn rollback(
     asker: Allowed<WorkloadsWrite>,
     WorkloadRef(key): WorkloadRef,
-    _: NoConditions,
+    conditions: Conditions,
     Params(params): Params<Changing>,
     JsonBody(Rollback { version, if_version }): JsonBody<Rollback>,
 ) -> Answer<Response> {
     let (namespace, name) = of(&key);
     let dry_run = params.dry_run;
-    let request = pb::WorkloadRollback { namespace, name, version, if_version, dry_run };
+    let if_revision = conditions.revision()?;
+    let request =
+        pb::WorkloadRollback { namespace, name, version, if_version, dry_run, if_revision };
     let view = asker.ask(request).await?;
     changed(&asker, &key, view, &params).await
 }
 
 /// Restart all instances, a few at a time.
 #[utoipa::path(post, path = "/v1/workloads/{ns}/{name}/restart", tag = "workloads",
-    params(WorkloadPath, Waiting, OnceHeaders), request_body(content = Option<Empty>),
+    params(WorkloadPath, Changing, ConditionHeaders, OnceHeaders),
+    request_body(content = Option<Empty>),
     responses((status = 200, body = pb::WorkloadView), (status = 202, body = pb::WorkloadView)))]
 async fn restart(
     asker: Allowed<WorkloadsWrite>,
     WorkloadRef(key): WorkloadRef,
-    _: NoConditions,
-    Params(Waiting { wait }): Params<Waiting>,
+    conditions: Conditions,
+    Params(params): Params<Changing>,
     _: JsonBody<Empty>,
 ) -> Answer<Response> {
     let (namespace, name) = of(&key);
-    let Some(within) = wait else {
-        let view = asker.ask(pb::WorkloadRestart { namespace, name }).await?;
+    let (if_revision, dry_run) = (conditions.revision()?, params.dry_run);
+    let request = pb::WorkloadRestart { namespace, name, if_revision, dry_run };
+    let Some(within) = params.wait.filter(|_| !dry_run) else {
+        let view = asker.ask(request).await?;
         return Ok(Tagged(view.revision, view).into_response());
     };
     let before = wait::generations(&asker, &key).await?;
-    let view = asker.ask(pb::WorkloadRestart { namespace, name }).await?;
+    let view = asker.ask(request).await?;
     let left = wait::restarted(&asker, &key, &before, within).await?;
-    changed(&asker, &key, view, &Changing { dry_run: false, wait: Some(left) }).await
+    changed(&asker, &key, view, &Changing { dry_run, wait: Some(left) }).await
 }
 
 /// Take the canaries' version for all instances.
 #[utoipa::path(post, path = "/v1/workloads/{ns}/{name}/promote", tag = "workloads",
-    params(WorkloadPath, Waiting, OnceHeaders), request_body(content = Option<Empty>),
+    params(WorkloadPath, Changing, ConditionHeaders, OnceHeaders),
+    request_body(content = Option<Empty>),
     responses((status = 202, body = pb::CommandView)))]
 async fn promote(
     asker: Allowed<WorkloadsWrite>,
     WorkloadRef(key): WorkloadRef,
-    _: NoConditions,
-    Params(params): Params<Waiting>,
+    conditions: Conditions,
+    Params(params): Params<Changing>,
     _: JsonBody<Empty>,
 ) -> Answer<Response> {
     let (namespace, name) = of(&key);
-    let command = asker.ask(pb::WorkloadPromote { namespace, name }).await?;
-    wait::accepted(&asker, params.wait, command).await
+    let (if_revision, dry_run) = (conditions.revision()?, params.dry_run);
+    let request = pb::WorkloadPromote { namespace, name, if_revision, dry_run };
+    let command = asker.ask(request).await?;
+    wait::accepted(&asker, &params, command).await
 }
 
 macro_rules! action {
     ($name:ident, $request:ident, $path:literal, $summary:literal) => {
         #[doc = $summary]
         #[utoipa::path(post, path = $path, tag = "workloads",
-            params(WorkloadPath, Waiting, OnceHeaders), request_body(content = Option<Empty>),
+            params(WorkloadPath, Changing, ConditionHeaders, OnceHeaders),
+    request_body(content = Option<Empty>),
             responses((status = 200, body = pb::WorkloadView), (status = 202, body = pb::WorkloadView)))]
         async fn $name(
             asker: Allowed<WorkloadsWrite>,
             WorkloadRef(key): WorkloadRef,
-            _: NoConditions,
-            Params(params): Params<Waiting>,
+            conditions: Conditions,
+            Params(params): Params<Changing>,
             _: JsonBody<Empty>,
         ) -> Answer<Response> {
             let (namespace, name) = of(&key);
-            let view = asker.ask(pb::$request { namespace, name }).await?;
-            changed(&asker, &key, view, &Changing { dry_run: false, wait: params.wait }).await
+            let (if_revision, dry_run) = (conditions.revision()?, params.dry_run);
+            let request = pb::$request { namespace, name, if_revision, dry_run };
+            let view = asker.ask(request).await?;
+            changed(&asker, &key, view, &params).await
         }
     };
 }
 
 /// Let all instances read their settings again, by their reload signal.
 #[utoipa::path(post, path = "/v1/workloads/{ns}/{name}/reload", tag = "workloads",
-    params(WorkloadPath, Waiting, OnceHeaders), request_body(content = Option<Empty>),
+    params(WorkloadPath, Changing, ConditionHeaders, OnceHeaders),
+    request_body(content = Option<Empty>),
     responses((status = 200, body = pb::WorkloadView)))]
 async fn reload(
     asker: Allowed<WorkloadsWrite>,
     WorkloadRef(key): WorkloadRef,
-    _: NoConditions,
-    Params(params): Params<Waiting>,
+    conditions: Conditions,
+    Params(params): Params<Changing>,
     _: JsonBody<Empty>,
 ) -> Answer<Response> {
     let (namespace, name) = of(&key);
-    let ask = pb::WorkloadReload { namespace: namespace.clone(), name: name.clone() };
+    let (if_revision, dry_run) = (conditions.revision()?, params.dry_run);
+    let (whose, what) = (namespace.clone(), name.clone());
+    let ask = pb::WorkloadReload { namespace: whose, name: what, if_revision, dry_run };
     let view = asker.ask(ask).await?;
-    super::instances::reload_all(&asker, &namespace, &name).await?;
-    changed(&asker, &key, view, &Changing { dry_run: false, wait: params.wait }).await
+    if !dry_run {
+        super::instances::reload_all(&asker, &namespace, &name).await?;
+    }
+    changed(&asker, &key, view, &params).await
 }
 
 action!(

@@ -13,10 +13,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::parameters::{
-    Changing, ConditionHeaders, Nothing, OnceHeaders, OnlyNode, WorkloadPath, limit,
+    Changing, ConditionHeaders, Nothing, OnceHeaders, OnlyNode, Paging, WorkloadPath, limit,
+    workload_filter,
 };
 use super::read_spec;
-use crate::answer::{Answer, Page, Refusal, Tagged, paged};
+use crate::answer::{Answer, Refusal, Tagged};
 use crate::app::App;
 use crate::extract::policy::{WorkloadsRead, WorkloadsWrite};
 use crate::extract::{Allowed, Asker, Conditions, Params, RawBody, VersionRef, WorkloadRef};
@@ -54,8 +55,17 @@ pub struct PutAnswer {
 pub struct ListParams {
     /// Only of this namespace.
     pub namespace: String,
+    /// Only this one, `web` or `default/web`.
+    pub workload: String,
     /// Only of this pool.
     pub pool: String,
+    /// Only what stands so: `ready`, `starting`, `updating`, `pending`, `completed`, `stopped` or
+    /// `deleting`.
+    pub state: String,
+    /// Only what has an instance on this node.
+    pub node: String,
+    /// Only what has an instance in this zone.
+    pub zone: String,
     /// Only with this label, `key=value`; may be repeated.
     pub label: Vec<String>,
     /// At most so many, 1 to 1,000.
@@ -116,20 +126,29 @@ async fn apply(
     conditions: Conditions,
     params: &Changing,
 ) -> Answer<Response> {
-    let key = workload.key();
-    let if_revision = expected(asker, &key, conditions).await?;
-    let request =
-        pb::WorkloadPut { spec: Some(workload.into()), if_revision, dry_run: params.dry_run };
+    let request = pb::WorkloadPut { spec: Some(workload.clone().into()), ..Default::default() };
+    send(asker, &workload.key(), (request, conditions), params).await
+}
+
+/// Sends a workload and answers with what was made of it.
+pub(super) async fn send(
+    asker: &Asker,
+    key: &WorkloadKey,
+    (request, conditions): (pb::WorkloadPut, Conditions),
+    params: &Changing,
+) -> Answer<Response> {
+    let if_revision = expected(asker, key, conditions).await?;
+    let request = pb::WorkloadPut { if_revision, dry_run: params.dry_run, ..request };
     let mut reply = asker.ask(request).await?;
     let mut view = reply.workload.take().unwrap_or_default();
     let mut status = if reply.created { StatusCode::CREATED } else { StatusCode::OK };
     match params.wait {
         _ if params.dry_run => status = StatusCode::OK,
         Some(within) => {
-            let (last, ended) = wait::workload(asker, &key, within, view).await?;
+            let (last, ended) = wait::workload(asker, key, within, view).await?;
             view = last;
-            if ended == Ended::Expired {
-                status = StatusCode::ACCEPTED;
+            if ended != Ended::Settled {
+                status = ended.status();
             }
         }
         None => {}
@@ -176,9 +195,12 @@ async fn list(
     asker: Allowed<WorkloadsRead>,
     Params(params): Params<ListParams>,
 ) -> Answer<Json<pb::WorkloadListReply>> {
-    let ListParams { namespace, pool, label, limit: most, cursor } = params;
-    let limit = limit(most)?;
-    asker.ask(pb::WorkloadList { namespace, pool, label, limit, cursor }).await.map(Json)
+    let (namespace, workload) = workload_filter(params.namespace, params.workload)?;
+    let limit = limit(params.limit)?;
+    let ListParams { pool, state, node, zone, label, cursor, .. } = params;
+    let request =
+        pb::WorkloadList { namespace, pool, label, limit, cursor, workload, state, node, zone };
+    asker.ask(request).await.map(Json)
 }
 
 /// One workload and how far it is.
@@ -225,24 +247,20 @@ pub(super) async fn changed(
         return Ok(Tagged(view.revision, view).into_response());
     };
     let (view, ended) = wait::workload(asker, key, within, view).await?;
-    let status = match ended {
-        Ended::Settled => StatusCode::OK,
-        Ended::Expired => StatusCode::ACCEPTED,
-    };
-    Ok((status, Tagged(view.revision, view)).into_response())
+    Ok((ended.status(), Tagged(view.revision, view)).into_response())
 }
 
-/// Every text that a workload had.
+/// Every text that a workload had, the newest first.
 #[utoipa::path(get, path = "/v1/workloads/{ns}/{name}/versions", tag = "workloads",
-    params(WorkloadPath), responses((status = 200, body = Page<pb::VersionView>)))]
+    params(WorkloadPath, Paging), responses((status = 200, body = pb::WorkloadVersionsReply)))]
 async fn versions(
     asker: Allowed<WorkloadsRead>,
     WorkloadRef(key): WorkloadRef,
-    _: Params<Nothing>,
-) -> Answer<Json<Page<pb::VersionView>>> {
-    let namespace = key.namespace.to_string();
-    let request = pb::WorkloadVersions { namespace, name: key.name.to_string() };
-    Ok(paged(asker.ask(request).await?.items))
+    Params(Paging { limit: most, cursor }): Params<Paging>,
+) -> Answer<Json<pb::WorkloadVersionsReply>> {
+    let (namespace, name) = (key.namespace.to_string(), key.name.to_string());
+    let limit = limit(most)?;
+    asker.ask(pb::WorkloadVersions { namespace, name, limit, cursor }).await.map(Json)
 }
 
 /// One text that a workload had.
@@ -253,9 +271,10 @@ async fn version(
     asker: Allowed<WorkloadsRead>,
     VersionRef(key, version): VersionRef,
     _: Params<Nothing>,
-) -> Answer<Json<pb::VersionView>> {
+) -> Answer<Tagged<pb::VersionView>> {
     let (namespace, name) = (key.namespace.to_string(), key.name.to_string());
-    asker.ask(pb::WorkloadVersion { namespace, name, version }).await.map(Json)
+    let view = asker.ask(pb::WorkloadVersion { namespace, name, version }).await?;
+    Ok(Tagged(view.revision, view))
 }
 
 /// Why a workload is where it is, or why not.

@@ -4,6 +4,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use ostler_core::id::{IdError, Namespace, NodeName, PoolName, WorkloadKey};
+use ostler_schemas::problem::Code;
 use serde::de::DeserializeOwned;
 
 use crate::answer::Refusal;
@@ -102,12 +103,14 @@ impl<S: Send + Sync> FromRequestParts<S> for InstanceRef {
         if digits && (1..=16).contains(&id.len()) {
             return Ok(Self(id));
         }
-        let message = format!(
-            "`{}` is not an instance id or a part of one: 1 to 16 of 0-9 and a-v",
-            cut(&id)
-        );
-        Err(Refusal::malformed("id", message))
+        Err(none("instance", &id))
     }
+}
+
+/// There is nothing of this kind that is called so, nor could there be.
+#[must_use]
+pub fn none(what: &str, id: &str) -> Refusal {
+    Refusal::new(Code::NotFound, format!("there is no {what} `{}`", cut(id)))
 }
 
 /// At most 80 characters of what somebody sent, for an error message.

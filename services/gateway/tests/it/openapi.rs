@@ -17,7 +17,8 @@ const PROMISED: &str = "
     POST /v1/workloads/{ns}/{name}/restart | POST /v1/workloads/{ns}/{name}/reload
     POST /v1/workloads/{ns}/{name}/promote | POST /v1/workloads/{ns}/{name}/rollback
     POST /v1/workloads/{ns}/{name}/stop | POST /v1/workloads/{ns}/{name}/start | POST /v1/plan
-    GET /v1/instances | GET /v1/instances/{id} | DELETE /v1/instances/{id}
+    GET /v1/instances | POST /v1/instances | POST /v1/instances/{id}/signal
+    GET /v1/instances/{id} | DELETE /v1/instances/{id}
     GET /v1/instances/{id}/logs | GET /v1/instances/{id}/explain | POST /v1/instances/{id}/stop
     POST /v1/instances/{id}/restart | POST /v1/instances/{id}/move | GET /v1/nodes
     GET /v1/nodes/{name} | PATCH /v1/nodes/{name} | DELETE /v1/nodes/{name}

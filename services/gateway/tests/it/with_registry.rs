@@ -114,13 +114,22 @@ async fn a_dry_run_and_a_refusal_change_nothing() {
         ("DELETE", "/v1/workloads/default/web?dry_run=true", json!({})),
     ] {
         let answer = fleet.send(method, path, &body).await;
-        assert_eq!(answer.status(), 200, "{method} {path}");
+        assert_eq!(answer.status(), 503, "{method} {path}: nor that could plan these");
+    }
+    for path in ["restart", "start", "promote"] {
+        let path = format!("/v1/workloads/default/web/{path}?dry_run=true");
+        let answer = fleet.send("POST", &path, &json!({})).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        let view: Value = answer.json().await.expect("JSON");
+        assert_eq!(view.get("plan"), None, "{path}: there is nothing to plan");
     }
     let wrong = fleet.send("PUT", WEB, &json!({ "driver": "sim", "cuont": 3 })).await;
     assert_eq!(wrong.status(), 422);
-    let restart = "/v1/workloads/default/web/restart";
-    let conditional = fleet.with("POST", restart, &json!({}), &[("If-Match", "\"1\"")]).await;
-    assert_eq!(conditional.status(), 400);
+    for path in ["restart", "reload", "stop", "promote", "rollback"] {
+        let path = format!("/v1/workloads/default/web/{path}");
+        let late = fleet.with("POST", &path, &json!({}), &[("If-Match", "\"1000\"")]).await;
+        assert_eq!(late.status(), 412, "{path}");
+    }
     assert_eq!(fleet.get(WEB).await, before);
 }
 
@@ -136,6 +145,95 @@ async fn the_same_key_scales_once_though_it_is_sent_twice() {
     assert_eq!(again.status(), 200);
     assert_eq!(tag(&first), tag(&again));
     assert_eq!(fleet.get(WEB).await["spec"]["count"], 5);
+    fleet.send("POST", scale, &json!({ "count": 3 })).await;
+    let late = fleet.with("POST", scale, &json!({ "count": 5 }), &key).await;
+    assert_eq!(late.status(), 200);
+    assert_eq!(fleet.get(WEB).await["spec"]["count"], 3, "it was done before that");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_key_gives_one_command() {
+    let fleet = Fleet::start().await;
+    fleet.send("PUT", WEB, &sim(1)).await;
+    let key = [("Idempotency-Key", "order-8")];
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let sent = fleet.with("POST", "/v1/workloads/default/web/promote", &json!({}), &key).await;
+        assert_eq!(sent.status(), 202);
+        let command: Value = sent.json().await.expect("JSON");
+        ids.insert(command["id"].as_str().expect("an id").to_owned());
+    }
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    let list = fleet.get("/v1/commands").await;
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(1), "{list}");
+    let id = ids.first().expect("one");
+    let answer = fleet.served.ask("GET", &format!("/v1/commands/{id}")).send().await;
+    assert!(answer.expect("it answers").headers().contains_key("ETag"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_said_that_they_were_whole_though_there_was_more() {
+    let fleet = Fleet::start().await;
+    fleet.send("PUT", WEB, &sim(1)).await;
+    let scale = "/v1/workloads/default/web/scale";
+    for count in 2..=5 {
+        fleet.send("POST", scale, &json!({ "count": count })).await;
+        fleet.send("POST", "/v1/workloads/default/web/promote", &json!({})).await;
+        let quota = format!("/v1/quotas/shop-{count}");
+        assert_eq!(fleet.send("PUT", &quota, &json!({ "instances": 9 })).await.status(), 200);
+    }
+    eventually("all is in history", || async {
+        let events = fleet.get("/v1/events?limit=1000").await;
+        events["items"].as_array().is_some_and(|items| items.len() >= 9)
+    })
+    .await;
+    let newest = "/v1/events?newest=true&limit=2";
+    let lists = ["/v1/events?limit=2", newest, "/v1/commands?limit=2", "/v1/quotas?limit=2"];
+    let versions = "/v1/workloads/default/web/versions?limit=2";
+    for path in lists.into_iter().chain([versions]) {
+        let whole = fleet.get(&path.replace("limit=2", "limit=1000")).await;
+        assert_eq!(whole["next_cursor"], Value::Null, "{path}");
+        assert!(whole["revision"].as_u64() > Some(0), "{path}: {whole}");
+        let (mut found, mut cursor) = (Vec::<Value>::new(), String::new());
+        loop {
+            let page = fleet.get(&format!("{path}{cursor}")).await;
+            let items = page["items"].as_array().expect("a list").clone();
+            assert!((1..=2).contains(&items.len()), "{path}: {page}");
+            // The newest pages come first, each with its oldest item first.
+            found = if path == newest { [items, found].concat() } else { [found, items].concat() };
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(Value::from(found), whole["items"], "{path}");
+        let wrong = fleet.served.ask("GET", &format!("{path}&cursor=%20")).send().await;
+        let wrong = wrong.expect("it answers").status();
+        assert!(wrong == 422 || path.starts_with("/v1/commands"), "{path}: {wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filters_that_the_design_lists_are_taken() {
+    let fleet = Fleet::start().await;
+    fleet.send("PUT", WEB, &sim(1)).await;
+    fleet.send("PUT", "/v1/workloads/shop/web", &sim(1)).await;
+    fleet.send("POST", "/v1/workloads/shop/web/stop", &json!({})).await;
+    for (query, count) in [
+        ("workloads?state=stopped", 1),
+        ("workloads?workload=web", 2),
+        ("workloads?workload=default/web", 1),
+        ("workloads?node=n1", 0),
+        ("workloads?zone=east", 0),
+        ("nodes?workload=default/web", 0),
+        ("nodes?node=n1", 0),
+        ("endpoints?pool=default&zone=east&label=a%3Db", 0),
+    ] {
+        let list = fleet.get(&format!("/v1/{query}")).await;
+        assert_eq!(list["items"].as_array().map(Vec::len), Some(count), "{query}: {list}");
+    }
+    let wrong = fleet.served.ask("GET", "/v1/workloads?state=bored").send().await;
+    assert_eq!(wrong.expect("it answers").status(), 422);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -96,7 +96,7 @@ impl App {
             return Err(problem);
         }
         let now = self.now();
-        let terms = Terms { op_id: &caller.op_id, if_revision: None };
+        let terms = Terms::of(caller);
         let changed = change(&self.bus, key, terms, |present| {
             let blob = content.blob(caller, now);
             Ok(Some(match present {

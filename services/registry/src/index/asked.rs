@@ -1,23 +1,13 @@
 //! What namespaces may ask for, and what they do ask for.
 
 use ostler_core::head::Head;
-use ostler_core::id::{Namespace, PoolName, Revision, WorkloadKey};
-use ostler_core::quota::{Quota, Totals};
+use ostler_core::id::{Namespace, PoolName, WorkloadKey};
+use ostler_core::quota::Totals;
 use ostler_core::workload::Kind;
-use ostler_schemas::bucket::QuotaRecord;
 
 use super::picture::Picture;
 
 impl Picture {
-    /// Every namespace that has a quota, with the quota's revision.
-    pub fn quotas(&self) -> Vec<(Namespace, Quota, u64)> {
-        let each =
-            |(namespace, (record, revision)): (&Namespace, &(Box<QuotaRecord>, Revision))| {
-                (namespace.clone(), record.limits, revision.0)
-            };
-        self.quotas.iter().map(each).collect()
-    }
-
     /// What all workloads of a namespace ask for, `but` one.
     pub fn asked_in(&self, namespace: &Namespace, but: Option<&WorkloadKey>) -> Totals {
         let ours = self.workloads.after(None);

@@ -1,13 +1,13 @@
 //! Endpoints, as far as manifests and reports tell.
 
-use ostler_core::id::{InstanceId, NodeName, PortName, WorkloadKey, WorkloadName};
+use ostler_core::id::{InstanceId, NodeName, PoolName, PortName, WorkloadKey, WorkloadName};
 use ostler_core::instance::{Desired, Observed};
-use ostler_core::node::Liveness;
+use ostler_core::node::{Liveness, Node};
 use ostler_core::workload::{Protocol, Workload};
 use ostler_schemas::pb;
 use ostler_schemas::problem::Problem;
 
-use super::filter::optional;
+use super::filter::{Labels, optional};
 use super::page::Page;
 use super::picture::{Picture, WorkloadRow};
 use super::row::Row;
@@ -25,6 +25,9 @@ pub struct EndpointFilter {
     workload: Option<WorkloadName>,
     port: Option<PortName>,
     node: Option<NodeName>,
+    pool: Option<PoolName>,
+    zone: String,
+    labels: Labels,
     all: bool,
 }
 
@@ -47,8 +50,19 @@ impl EndpointFilter {
             workload: optional("name", workload)?,
             port: optional("name", port)?,
             node: optional("node", &request.node)?,
+            pool: optional("pool", &request.pool)?,
+            zone: request.zone.clone(),
+            labels: Labels::read(&request.label)?,
             all: request.all,
         })
+    }
+
+    /// Whether it takes what this workload, if its text is known, offers on this node.
+    fn takes_from(&self, node: &Node, text: Option<&Workload>) -> bool {
+        self.node.as_ref().is_none_or(|name| *name == node.name)
+            && self.pool.as_ref().is_none_or(|pool| *pool == node.pool)
+            && (self.zone.is_empty() || self.zone == node.facts.zone)
+            && text.map_or(self.labels.is_empty(), |text| self.labels.hold(&text.labels))
     }
 
     fn takes(&self, key: &WorkloadKey) -> bool {
@@ -129,10 +143,10 @@ impl Picture {
         };
         let running = row.observed == Some(Observed::Running) && row.desired == Desired::Run;
         let ready = there && running && row.ready;
-        if !ready && !filter.all || filter.node.as_ref().is_some_and(|name| *name != node.name) {
+        let text = workload.head.as_ref().map(|(head, _)| &head.spec);
+        if !ready && !filter.all || !filter.takes_from(node, text) {
             return Vec::new();
         }
-        let text = workload.head.as_ref().map(|(head, _)| &head.spec);
         let ports = row.extra().ports.into_iter();
         let wanted =
             ports.filter(|(port, ..)| filter.port.as_ref().is_none_or(|name| name == port));

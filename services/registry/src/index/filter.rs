@@ -21,6 +21,12 @@ impl Labels {
         texts.iter().map(pair).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether nothing is asked for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether all pairs are there.
     #[must_use]
     pub fn hold(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
@@ -81,16 +87,7 @@ impl InstanceFilter {
             let words = words.join(", ");
             return Err(invalid("state", format!("`{state}` is none of {PENDING}, {words}")));
         }
-        let mut namespace = request.namespace.clone();
-        let workload = if request.workload.contains('/') {
-            let key: Option<WorkloadKey> = optional("workload", &request.workload)?;
-            key.map(|key| {
-                namespace = key.namespace.to_string();
-                key.name
-            })
-        } else {
-            optional("workload", &request.workload)?
-        };
+        let (namespace, workload) = named(&request.namespace, &request.workload)?;
         Ok(Self {
             namespace,
             workload,
@@ -103,9 +100,58 @@ impl InstanceFilter {
     }
 }
 
+/// Namespace and name of a workload that is meant: `<namespace>/<name>`, or a name.
+fn named(namespace: &str, workload: &str) -> Result<(String, Option<WorkloadName>), Problem> {
+    if !workload.contains('/') {
+        return Ok((namespace.to_owned(), optional("workload", workload)?));
+    }
+    let key: Option<WorkloadKey> = optional("workload", workload)?;
+    Ok(key.map(|key| (key.namespace.to_string(), Some(key.name))).unwrap_or_default())
+}
+
+/// Which workloads are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct WorkloadFilter {
+    pub(super) namespace: String,
+    pub(super) name: Option<WorkloadName>,
+    pub(super) pool: String,
+    pub(super) state: String,
+    pub(super) node: Option<NodeName>,
+    pub(super) zone: String,
+    pub(super) labels: Labels,
+}
+
+/// How workloads stand.
+const STANDINGS: [&str; 7] =
+    ["ready", "starting", "updating", "pending", "completed", "stopped", "deleting"];
+
+impl WorkloadFilter {
+    /// Reads the filters of a request. `workload` may be `<namespace>/<name>`.
+    pub fn read(request: &pb::WorkloadList) -> Result<Self, Problem> {
+        let state = request.state.as_str();
+        if !state.is_empty() && !STANDINGS.contains(&state) {
+            let words = STANDINGS.join(", ");
+            return Err(invalid("state", format!("`{state}` is none of {words}")));
+        }
+        let (namespace, name) = named(&request.namespace, &request.workload)?;
+        Ok(Self {
+            namespace,
+            name,
+            pool: request.pool.clone(),
+            state: request.state.clone(),
+            node: optional("node", &request.node)?,
+            zone: request.zone.clone(),
+            labels: Labels::read(&request.label)?,
+        })
+    }
+}
+
 /// Which nodes are asked for.
 #[derive(Debug, Clone, Default)]
 pub struct NodeFilter {
+    pub(super) node: Option<NodeName>,
+    pub(super) namespace: String,
+    pub(super) workload: Option<WorkloadName>,
     pub(super) pool: Option<PoolName>,
     pub(super) zone: String,
     pub(super) state: String,
@@ -132,7 +178,11 @@ impl NodeFilter {
             let words = NODE_STATES.join(", ");
             return Err(invalid("state", format!("`{state}` is none of {words}")));
         }
+        let (namespace, workload) = named("", &request.workload)?;
         Ok(Self {
+            node: optional("node", &request.node)?,
+            namespace,
+            workload,
             pool: optional("pool", &request.pool)?,
             zone: request.zone.clone(),
             state: request.state.clone(),

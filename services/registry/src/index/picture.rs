@@ -91,6 +91,8 @@ pub struct Picture {
     pub(super) instances: BTreeMap<Id, Row>,
     /// By id, which sorts by time.
     pub(super) commands: BTreeMap<String, Box<Command>>,
+    /// The ids of commands by their last 80 bits, which tell whose operation gave them.
+    pub(super) marks: BTreeMap<u128, String>,
     pub(super) outcomes: BTreeMap<PoolName, BTreeMap<String, Outcome>>,
     pub(super) terms: BTreeMap<PoolName, TermRecord>,
     pub(super) artifacts: BTreeMap<ArtifactName, Box<Artifact>>,
@@ -129,12 +131,7 @@ impl Picture {
                     row.beat = Some((beat, at));
                 }
             }
-            Fact::Command(id, command) => {
-                match command {
-                    Some(command) => self.commands.insert(id, command),
-                    None => self.commands.remove(&id),
-                };
-            }
+            Fact::Command(id, command) => self.learn_command(id, command),
             Fact::Artifact(name, artifact) => {
                 match artifact {
                     Some(artifact) => self.artifacts.insert(name, artifact),
@@ -162,6 +159,22 @@ impl Picture {
                     Some(term) => self.terms.insert(pool, term),
                     None => self.terms.remove(&pool),
                 };
+            }
+        }
+    }
+
+    fn learn_command(&mut self, id: String, command: Option<Box<Command>>) {
+        let mark = id.parse::<ulid::Ulid>().map(|id| id.random()).unwrap_or_default();
+        match command {
+            Some(command) => {
+                self.marks.insert(mark, id.clone());
+                self.commands.insert(id, command);
+            }
+            None => {
+                self.commands.remove(&id);
+                if self.marks.get(&mark) == Some(&id) {
+                    self.marks.remove(&mark);
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use ostler_core::node::Node;
 use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, Problem};
 
-use super::filter::{InstanceFilter, Labels, NodeFilter};
+use super::filter::InstanceFilter;
 use super::page::Page;
 use super::picture::{NodeRow, Picture, WorkloadRow};
 use super::row::{Id, Row};
@@ -64,6 +64,15 @@ impl Picture {
     /// The instance whose id begins with this, if there is just one.
     pub fn instance(&self, prefix: &str) -> Result<pb::InstanceView, Problem> {
         self.find_instance(prefix).map(|(id, row)| self.instance_view(id, row))
+    }
+
+    /// Every instance of a workload that manifests name.
+    #[must_use]
+    pub fn all_instances_of(&self, key: &WorkloadKey) -> Vec<pb::InstanceView> {
+        let row = self.workloads.find(key);
+        let ids = row.into_iter().flat_map(|row| &row.instances);
+        let rows = ids.filter_map(|id| self.instances.get(id).map(|row| (*id, row)));
+        rows.map(|(id, row)| self.instance_view(id.into(), row)).collect()
     }
 
     /// Where the instance is whose id begins with this.
@@ -138,51 +147,10 @@ impl Picture {
             && filter.labels.hold(labels)
     }
 
-    /// Nodes by name.
-    pub fn nodes(
-        &self,
-        filter: &NodeFilter,
-        cursor: &str,
-        limit: usize,
-    ) -> Result<Page<pb::NodeView>, Problem> {
-        let after = super::filter::optional::<NodeName>("cursor", cursor)?;
-        let rows = self.nodes.after(after.as_ref()).filter_map(|(_, row)| row.record.as_ref());
-        let matching = rows.filter(|(node, _)| {
-            let words = [node.liveness.as_str(), node.admin.as_str()];
-            filter.pool.as_ref().is_none_or(|pool| node.pool == *pool)
-                && (filter.zone.is_empty() || node.facts.zone == filter.zone)
-                && (filter.state.is_empty() || words.contains(&filter.state.as_str()))
-                && filter.labels.hold(&node.facts.labels)
-        });
-        let items = matching
-            .map(|(node, revision)| (node.name.to_string(), self.node_view(node, *revision)));
-        Ok(Page::of(items, limit))
-    }
-
     /// The text in force of a workload that is not being deleted.
     pub fn spec(&self, key: &WorkloadKey) -> Option<&ostler_core::workload::Workload> {
         let (head, _) = self.workloads.find(key)?.head.as_ref()?;
         (!head.deleted).then_some(&head.spec)
-    }
-
-    /// Workloads by namespace and name; `namespace` and `pool` may be empty.
-    pub fn workloads(
-        &self,
-        (namespace, pool): (&str, &str),
-        labels: &Labels,
-        cursor: &str,
-        limit: usize,
-    ) -> Result<Page<pb::WorkloadView>, Problem> {
-        let after = super::filter::optional::<WorkloadKey>("cursor", cursor)?;
-        let rows = self.workloads.after(after.as_ref()).filter_map(|(_, row)| row.head.as_ref());
-        let matching = rows.filter(|(head, _)| {
-            (namespace.is_empty() || head.spec.namespace.as_str() == namespace)
-                && (pool.is_empty() || head.spec.pool.as_str() == pool)
-                && labels.hold(&head.spec.labels)
-        });
-        let items = matching
-            .map(|(head, revision)| (head.key().to_string(), self.workload_view(head, *revision)));
-        Ok(Page::of(items, limit))
     }
 
     /// A command, as far as the index has seen it.
@@ -198,11 +166,11 @@ impl Picture {
         command_view(command, outcome)
     }
 
-    /// Commands, the newest first.
+    /// The command that carries this mark in the last 80 bits of its id.
     #[must_use]
-    pub fn commands(&self, limit: usize) -> Vec<pb::CommandView> {
-        let newest = self.commands.keys().rev().take(limit);
-        newest.filter_map(|id| self.command(id).ok()).collect()
+    pub fn command_of(&self, mark: u128) -> Option<pb::CommandView> {
+        let command = self.commands.get(self.marks.get(&mark)?)?;
+        Some(self.command_as(command))
     }
 
     /// A node's record.
@@ -309,7 +277,7 @@ impl Picture {
 }
 
 /// One word for how a workload stands.
-fn standing(head: &Head, row: &WorkloadRow) -> &'static str {
+pub(super) fn standing(head: &Head, row: &WorkloadRow) -> &'static str {
     let status = super::view::status(head, row);
     if head.deleted {
         "deleting"

@@ -86,6 +86,7 @@ impl Picture {
             score: row.score.into(),
             generation: row.generation().0,
             r#use: Some(pb::Usage { cpu: row.used_cpu.into(), memory: row.used_memory }),
+            epoch: node.map_or(0, |(node, _)| node.epoch.0),
         }
     }
 
@@ -105,6 +106,7 @@ impl Picture {
             stopped: head.stopped,
             deleted: head.deleted,
             updated_at: rfc3339(head.updated_at),
+            plan: None,
         }
     }
 
@@ -149,6 +151,7 @@ impl Picture {
             load: load.unwrap_or_default(),
             liveness_since: rfc3339(node.liveness_since),
             port_range: [facts.ports.0, facts.ports.1].map(u32::from).to_vec(),
+            plan: None,
         }
     }
 }
@@ -191,6 +194,10 @@ pub(super) fn status(head: &Head, row: &WorkloadRow) -> pb::WorkloadStatus {
         },
         completed,
         failed: total.failed,
+        update_failed: match &progress.failed {
+            Some((version, why)) if *version == head.version => why.clone(),
+            Some(_) | None => String::new(),
+        },
     }
 }
 
@@ -253,6 +260,7 @@ pub fn command_view(command: &Command, outcome: Option<&Outcome>) -> pb::Command
         reason: outcome.map(|outcome| outcome.reason.clone()).unwrap_or_default(),
         at: rfc3339(command.at),
         actor: command.actor.clone(),
+        plan: None,
     }
 }
 

@@ -209,7 +209,7 @@ pub async fn leave(
 ) -> Result<pb::LeaveReply, Problem> {
     let name = super::name(&request.node)?;
     let now = app.now();
-    let terms = Terms { op_id: &caller.op_id, if_revision: None };
+    let terms = Terms::of(&caller);
     let changed = change(&app.bus, NodeKey(name.clone()), terms, |node| {
         let node = node.ok_or_else(|| not_found("node", &name))?;
         let text = format!("leave\n{name}\n{}\n{}", request.epoch, request.empty);

@@ -25,6 +25,7 @@ use tracing::{debug, info, warn};
 use super::event;
 use crate::app::Shared;
 use crate::index::{Fact, Learned};
+use crate::write::following;
 
 /// How long a probe is waited for.
 const PROBE: Duration = Duration::from_millis(600);
@@ -277,8 +278,9 @@ async fn record(app: &Shared, name: &NodeName, verdict: &Verdict) {
         liveness: verdict.liveness,
         liveness_since: app.now(),
         op_id: ostler_bus::op_id(),
-        ..node
+        ..node.clone()
     };
+    let next = following(&node, next);
     match app.bus.update(&NodeKey(name.clone()), &next, revision).await {
         Ok(revision) => {
             info!(node = %name, "node {name} is {}: {}", next.liveness.as_str(), verdict.why);

@@ -7,6 +7,8 @@ use ostler_core::id::Revision;
 pub struct Query {
     /// After this stream sequence.
     pub since: Revision,
+    /// Before this one; 0: whichever.
+    pub before: Revision,
     /// A kind, `instance.placed`, or all of one thing, `instance` or `instance.*`.
     pub kind: String,
     /// In which namespace.
@@ -59,6 +61,10 @@ impl Query {
             also("kind = $?", kind.to_owned());
         } else if !kind.is_empty() {
             also("kind LIKE $? ESCAPE '!'", beginning(&format!("{kind}.")));
+        }
+        if self.before.0 > 0 {
+            // A number that we read.
+            text.push_str(&format!(" AND sequence < {}", super::signed(self.before.0)));
         }
         let order = if self.newest { "DESC" } else { "ASC" };
         let limit = values.len() + 2;

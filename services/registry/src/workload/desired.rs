@@ -80,6 +80,7 @@ pub(super) fn put(
             purge: false,
             updated_at: stamp.at,
             op_id: stamp.op_id.to_owned(),
+            earlier: Vec::new(),
         }));
     };
     alive(head)?;

@@ -6,7 +6,7 @@
 use futures::StreamExt as _;
 use ostler_bus::{Caller, ReadError};
 use ostler_core::head::Head;
-use ostler_core::id::Version;
+use ostler_core::id::{Revision, Version};
 use ostler_core::workload::Workload;
 use ostler_schemas::bucket::{SpecKey, VersionKey, VersionRecord};
 use ostler_schemas::pb;
@@ -15,12 +15,10 @@ use tracing::warn;
 
 use super::{desired, key};
 use crate::app::{App, Shared};
-use crate::index::rfc3339;
-use crate::refusal::{not_found, unread, unwritten};
+use crate::index::{limit, rfc3339};
+use crate::refusal::{invalid, not_found, unread, unwritten};
 use crate::write::Changed;
 
-/// At most so many versions are listed, the newest.
-const LISTED: u32 = 100;
 /// So many are read at once.
 const AT_ONCE: usize = 16;
 
@@ -34,12 +32,16 @@ fn record(head: &Head, actor: &str) -> VersionRecord {
     }
 }
 
-fn view(record: VersionRecord) -> pb::VersionView {
+/// A version with the revision at which it was kept; 0: it was not yet.
+type Kept = (VersionRecord, Revision);
+
+fn view((record, revision): Kept) -> pb::VersionView {
     pb::VersionView {
         version: record.version.0,
         spec: Some(record.spec.into()),
         created_at: rfc3339(record.created_at),
         actor: record.actor,
+        revision: revision.0,
     }
 }
 
@@ -79,15 +81,15 @@ impl App {
         }
     }
 
-    async fn record(&self, head: &Head, version: Version) -> Result<VersionRecord, Problem> {
+    async fn record(&self, head: &Head, version: Version) -> Result<Kept, Problem> {
         let key = head.key();
         let missing = || not_found("version", format!("{version}` of `{key}"));
         if version.0 == 0 || version > head.version {
             return Err(missing());
         }
         match self.bus.get(&VersionKey((key.clone(), version))).await {
-            Ok(Some(entry)) => Ok(entry.value),
-            Ok(None) if version == head.version => Ok(record(head, "unknown")),
+            Ok(Some(entry)) => Ok((entry.value, entry.revision)),
+            Ok(None) if version == head.version => Ok((record(head, "unknown"), Revision(0))),
             Ok(None) => Err(missing()),
             Err(error @ (ReadError::Value { .. } | ReadError::Unavailable { .. })) => {
                 Err(unread(error))
@@ -97,7 +99,7 @@ impl App {
 
     /// The text of a version.
     pub(super) async fn text(&self, head: &Head, version: Version) -> Result<Workload, Problem> {
-        self.record(head, version).await.map(|record| record.spec)
+        self.record(head, version).await.map(|(record, _)| record.spec)
     }
 }
 
@@ -107,14 +109,24 @@ pub async fn versions(
     _: Caller,
     request: pb::WorkloadVersions,
 ) -> Result<pb::WorkloadVersionsReply, Problem> {
-    let (head, _) = app.head(&key(&request.namespace, &request.name)?).await?;
-    let oldest = head.version.0.saturating_sub(LISTED) + 1;
+    let (head, revision) = app.head(&key(&request.namespace, &request.name)?).await?;
+    let limit = u32::try_from(limit(request.limit)?).unwrap_or(u32::MAX);
+    let newest = match request.cursor.as_str() {
+        "" => head.version.0,
+        // The last of the page before.
+        text => match text.parse::<u32>() {
+            Ok(last @ 1..) => head.version.0.min(last - 1),
+            Ok(_) | Err(_) => return Err(invalid("cursor", "it is of no earlier page")),
+        },
+    };
+    let oldest = newest.saturating_sub(limit) + 1;
     let (app, head) = (&app, &head);
     let read = |version| async move { app.record(head, Version(version)).await };
-    let numbers = futures::stream::iter((oldest..=head.version.0).rev());
+    let numbers = futures::stream::iter((oldest..=newest).rev());
     let records: Vec<_> = numbers.map(read).buffered(AT_ONCE).collect().await;
     let items = records.into_iter().filter_map(Result::ok).map(view).collect();
-    Ok(pb::WorkloadVersionsReply { items })
+    let next_cursor = (oldest > 1 && newest > 0).then(|| oldest.to_string());
+    Ok(pb::WorkloadVersionsReply { items, next_cursor, revision: revision.0 })
 }
 
 /// `workload.version`

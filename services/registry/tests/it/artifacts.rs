@@ -24,7 +24,16 @@ async fn push(fleet: &Fleet, name: &str, data: &[u8]) -> Result<pb::ArtifactView
     }
     let size = data.len().try_into().expect("it fits");
     let sha256 = digest(data);
-    fleet.call(pb::ArtifactPut { name: name.to_owned(), upload, sha256, size, chunk: CHUNK }).await
+    fleet
+        .call(pb::ArtifactPut {
+            name: name.to_owned(),
+            upload,
+            sha256,
+            size,
+            chunk: CHUNK,
+            dry_run: false,
+        })
+        .await
 }
 
 async fn part(fleet: &Fleet, data: &[u8], offset: u64, length: u32) -> Vec<u8> {
@@ -47,7 +56,7 @@ async fn what_was_pushed_is_read_in_parts_and_named_by_numbers_that_are_not_used
     assert_eq!(part(&fleet, &data, u64::from(CHUNK) * 2, CHUNK).await, data[chunk * 2..]);
     assert_eq!(part(&fleet, &data, u64::from(CHUNK) * 2 + 5, CHUNK).await, b"");
 
-    let remove = pb::ArtifactRemove { name: "site".into(), version: 2, force: false };
+    let remove = pb::ArtifactRemove { name: "site".into(), version: 2, ..Default::default() };
     fleet.call(remove.clone()).await.expect("removed");
     assert_eq!(fleet.refused(remove).await, Code::NotFound);
     assert_eq!(push(&fleet, "site", b"two").await.expect("pushed").version, 3);
@@ -67,6 +76,7 @@ async fn an_upload_that_is_not_what_it_says_gets_no_name() {
         sha256: digest(b"abc"),
         size: 3,
         chunk: CHUNK,
+        dry_run: false,
     };
     for (wrong, field) in [
         (pb::ArtifactPut { sha256: digest(b"other"), ..right.clone() }, "sha256"),
@@ -100,7 +110,8 @@ async fn a_workload_means_the_version_that_was_newest_when_it_was_sent() {
     assert_eq!(put(fleet.put(&text).await.expect("put")), (1, "site@1".to_owned()));
     push(&fleet, "site", b"two").await.expect("pushed");
     assert_eq!(put(fleet.put(&text).await.expect("put")), (2, "site@2".to_owned()));
-    let remove = |version, force| pb::ArtifactRemove { name: "site".into(), version, force };
+    let remove =
+        |version, force| pb::ArtifactRemove { name: "site".into(), version, force, dry_run: false };
     assert_eq!(fleet.refused(remove(2, false)).await, Code::Conflict);
     let rollback = pb::WorkloadRollback {
         namespace: "default".into(),
@@ -122,7 +133,7 @@ async fn content_without_a_name_is_collected_and_what_is_named_stays() {
     push(&fleet, "gone", b"gone").await.expect("pushed");
     let broken = pb::BlobPut { upload: ostler_bus::op_id(), index: 0, data: b"x".to_vec() };
     fleet.call(broken).await.expect("it is put");
-    let remove = pb::ArtifactRemove { name: "gone".into(), version: 0, force: false };
+    let remove = pb::ArtifactRemove { name: "gone".into(), ..Default::default() };
     fleet.call(remove).await.expect("removed");
     eventually("one upload is left", || async {
         fleet.bus.uploads(ostler_bus::Store::Artifacts).await.expect("it answers").len() == 1

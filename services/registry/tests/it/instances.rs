@@ -92,7 +92,10 @@ async fn instances_are_filtered_and_paged_and_found_by_a_unique_beginning() {
 async fn an_order_about_an_instance_is_a_command_that_can_be_followed() {
     let fleet = three_running().await;
     let id = InstanceId::from_bits(FIRST).to_string();
-    let sent = fleet.call(pb::InstanceRestart { id: id.clone() }).await.expect("it is sent");
+    let sent = fleet
+        .call(pb::InstanceRestart { id: id.clone(), dry_run: false })
+        .await
+        .expect("it is sent");
     assert_eq!((sent.state.as_str(), sent.target.as_str()), ("pending", id.as_str()));
     assert_eq!((sent.order.as_str(), sent.actor.as_str()), ("restart_instance", "tester"));
     let outcome = Outcome {
@@ -110,11 +113,14 @@ async fn an_order_about_an_instance_is_a_command_that_can_be_followed() {
     .await;
     let listed = fleet.call(pb::CommandList::default()).await.expect("it answers").items;
     assert_eq!(listed.len(), 1);
-    let nowhere = pb::InstanceMove { id: id.clone(), node: "n9".to_owned() };
+    let nowhere = pb::InstanceMove { id: id.clone(), node: "n9".to_owned(), dry_run: false };
     assert_eq!(fleet.refused(nowhere).await, Code::NotFound);
-    let here = pb::InstanceMove { id, node: "n1".to_owned() };
+    let here = pb::InstanceMove { id, node: "n1".to_owned(), dry_run: false };
     assert_eq!(fleet.refused(here).await, Code::Conflict);
-    assert_eq!(fleet.refused(pb::InstanceStop { id: "7".to_owned() }).await, Code::NotFound);
+    assert_eq!(
+        fleet.refused(pb::InstanceStop { id: "7".to_owned(), dry_run: false }).await,
+        Code::NotFound
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -82,7 +82,7 @@ async fn a_hello_that_is_forged_or_replayed_is_refused() {
     fleet.call(good.clone()).await.expect("admitted");
     assert_eq!(fleet.refused(good.clone()).await, Code::RevisionMismatch);
     assert_eq!(fleet.node("n2").await.epoch, 1);
-    let remove = pb::NodeRemove { name: "n2".to_owned(), force: false };
+    let remove = pb::NodeRemove { name: "n2".to_owned(), ..Default::default() };
     fleet.call(remove).await.expect("it is empty");
     assert_eq!(fleet.refused(good).await, Code::RevisionMismatch, "nor does it come back so");
 }
@@ -148,10 +148,11 @@ async fn what_operators_set_outlives_the_executor() {
         labels: [("gpu".to_owned(), "a100".to_owned()), ("rack".to_owned(), String::new())].into(),
         reserved: Some(pb::Resources { cpu: 500, ..Default::default() }),
         max_instances: Some(7),
-        pool: None,
+        ..Default::default()
     };
     fleet.call(patch).await.expect("patched");
-    fleet.call(pb::NodeMaintenance { name: "n1".to_owned() }).await.expect("it is kept empty");
+    let kept = pb::NodeMaintenance { name: "n1".to_owned(), ..Default::default() };
+    fleet.call(kept).await.expect("it is kept empty");
     eventually("it joins again", || async {
         fleet.join("n1", &key).await.is_ok_and(|reply| reply.epoch == 2)
     })
@@ -173,7 +174,8 @@ async fn what_operators_set_outlives_the_executor() {
 async fn a_node_is_cordoned_drained_and_activated() {
     let (fleet, _) = fleet_of_one().await;
     let name = || "n1".to_owned();
-    let cordoned = fleet.call(pb::NodeCordon { name: name() }).await.expect("cordoned");
+    let cordoned =
+        fleet.call(pb::NodeCordon { name: name(), ..Default::default() }).await.expect("cordoned");
     assert_eq!(cordoned.admin, "cordoned");
     let dry = pb::NodeDrain { name: name(), dry_run: true, ..Default::default() };
     assert_eq!(fleet.call(dry).await.expect("answered").id, "");
@@ -182,11 +184,12 @@ async fn a_node_is_cordoned_drained_and_activated() {
     let command = fleet.call(drain).await.expect("it is ordered");
     assert_eq!((command.order.as_str(), command.target.as_str()), ("drain", "n1"));
     assert_eq!(fleet.node("n1").await.admin, "draining");
-    let active = fleet.call(pb::NodeUncordon { name: name() }).await.expect("active");
+    let active =
+        fleet.call(pb::NodeUncordon { name: name(), ..Default::default() }).await.expect("active");
     assert_eq!(active.admin, "active");
     let unknown = pb::NodeDrain { name: "n9".to_owned(), ..Default::default() };
     assert_eq!(fleet.refused(unknown).await, Code::NotFound);
-    let nameless = pb::NodeCordon { name: "N 1".to_owned() };
+    let nameless = pb::NodeCordon { name: "N 1".to_owned(), ..Default::default() };
     assert_eq!(fleet.refused(nameless).await, Code::Invalid);
 }
 
@@ -195,7 +198,7 @@ async fn a_node_with_instances_is_removed_only_by_force_and_once_it_is_empty() {
     let (fleet, key) = fleet_of_one().await;
     fleet.put("name = \"web\"\ndriver = \"sim\"").await.expect("created");
     fleet.place(&manifest_key("n1"), &manifest("web", 1, 1)).await;
-    let remove = pb::NodeRemove { name: "n1".to_owned(), force: false };
+    let remove = pb::NodeRemove { name: "n1".to_owned(), ..Default::default() };
     assert_eq!(fleet.refused(remove.clone()).await, Code::Conflict);
     let forced = pb::NodeRemove { force: true, ..remove.clone() };
     fleet.call(forced).await.expect("it is ordered");

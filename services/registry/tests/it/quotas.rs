@@ -126,7 +126,7 @@ async fn settings_are_kept_by_level_and_wrong_ones_are_refused_by_name() {
     let say = |pool: &str, json: &str| pb::SettingsPut {
         pool: pool.to_owned(),
         settings: Some(pb::Document { json: json.to_owned() }),
-        if_revision: None,
+        ..Default::default()
     };
     let of = |pool: &str| pb::SettingsGet { pool: pool.to_owned() };
     let none = fleet.call(of("")).await.expect("it answers");

@@ -129,6 +129,7 @@ impl Desk {
             purge: false,
             updated_at: self.bus.pool_time(),
             op_id: ostler_bus::op_id(),
+            earlier: Vec::new(),
         };
         self.bus.put(&HeadKey(head.key()), &head).await.expect("written");
     }

@@ -53,6 +53,7 @@ fn put(engine: &mut Engine, spec: &Value, version: u32) {
         purge: false,
         updated_at: NOW,
         op_id: String::new(),
+        earlier: Vec::new(),
     };
     engine.observe(Event::Workload(Box::new(head)), NOW);
 }

@@ -22,6 +22,7 @@ fn head(pool: &str) -> Head {
         purge: false,
         updated_at: Timestamp::default(),
         op_id: String::new(),
+        earlier: Vec::new(),
     }
 }
 

@@ -133,6 +133,7 @@ impl World {
             purge: false,
             updated_at: self.now,
             op_id: String::new(),
+            earlier: Vec::new(),
             spec,
         };
         let within = self.within_quota(&head);

@@ -35,7 +35,7 @@ const WRITES: [(&str, &str); 13] = [
 async fn whole_and_broken(rig: &mut Rig, round: u32) {
     rig.put("web", 40 + round * 7).await;
     rig.put(&format!("more-{round}"), 30).await;
-    rig.client.insist(&pb::NodeCordon { name: "node-3".to_owned() }).await;
+    rig.client.insist(&pb::NodeCordon { name: "node-3".to_owned(), ..Default::default() }).await;
     let (quota, settings) = (quota(round), settings(round));
     rig.client.insist(&quota).await;
     rig.client.insist(&settings).await;
@@ -47,7 +47,7 @@ async fn whole_and_broken(rig: &mut Rig, round: u32) {
         })
     })
     .await;
-    rig.client.insist(&pb::NodeUncordon { name: "node-3".to_owned() }).await;
+    rig.client.insist(&pb::NodeUncordon { name: "node-3".to_owned(), ..Default::default() }).await;
     check(rig).await;
     let kept = rig.client.insist(&pb::QuotaGet { namespace: "default".to_owned() }).await;
     assert_eq!(kept.limits, quota.limits);
@@ -68,7 +68,7 @@ fn document(json: String) -> Option<pb::Document> {
 
 fn quota(round: u32) -> pb::QuotaPut {
     let limits = document(format!(r#"{{"instances":{}}}"#, 5_000 + round));
-    pb::QuotaPut { namespace: "default".to_owned(), limits, if_revision: None }
+    pb::QuotaPut { namespace: "default".to_owned(), limits, ..Default::default() }
 }
 
 fn settings(round: u32) -> pb::SettingsPut {
@@ -82,7 +82,7 @@ async fn site(rig: &Rig, round: u32) -> pb::ArtifactPut {
     let (upload, size) = (op_id(), data.len() as u64);
     let sha256 = Sha256::digest(&data).iter().map(|byte| format!("{byte:02x}")).collect();
     rig.client.insist(&pb::BlobPut { upload: upload.clone(), index: 0, data }).await;
-    pb::ArtifactPut { name: "site".to_owned(), upload, sha256, size, chunk: CHUNK }
+    pb::ArtifactPut { name: "site".to_owned(), upload, sha256, size, chunk: CHUNK, dry_run: false }
 }
 
 #[tokio::test(flavor = "multi_thread")]

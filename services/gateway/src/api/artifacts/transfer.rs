@@ -73,6 +73,18 @@ pub(super) async fn receive(asker: &Asker, body: Body) -> Answer<Received> {
     Ok(Received { upload, sha256: ContentHash(digest.finalize().into()), size })
 }
 
+/// Reads a body to its end and keeps nothing of it.
+pub(super) async fn measure(body: Body) -> Answer<Received> {
+    let mut frames = body.into_data_stream();
+    let (mut digest, mut size) = (Sha256::new(), 0u64);
+    while let Some(frame) = next(&mut frames).await? {
+        digest.update(&frame);
+        size += u64::try_from(frame.len()).unwrap_or(u64::MAX);
+    }
+    let (upload, sha256) = (ostler_bus::op_id(), ContentHash(digest.finalize().into()));
+    Ok(Received { upload, sha256, size })
+}
+
 fn too_large() -> Refusal {
     Refusal::new(Code::LimitExceeded, "an artifact has 2³² chunks at most")
 }
