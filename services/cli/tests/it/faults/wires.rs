@@ -15,7 +15,7 @@ use super::checker::{check, events, of};
 use super::rig::Rig;
 
 /// Every kind of write of each part, told apart by a text in it.
-const WRITES: [(&str, &str); 13] = [
+const WRITES: [(&str, &str); 14] = [
     ("registry", "HPUB $KV.workloads."),
     ("registry", "HPUB $KV.versions."),
     ("registry", "HPUB $KV.specs."),
@@ -23,6 +23,7 @@ const WRITES: [(&str, &str); 13] = [
     ("registry", "HPUB $KV.accounts."),
     ("registry", "HPUB $KV.settings."),
     ("registry", "HPUB $KV.artifacts."),
+    ("registry", "HPUB $KV.commands."),
     ("registry", "HPUB $KV.leases.registry"),
     ("registry", "HPUB ostler.v1.event."),
     ("s-1", "Nats-Expected-Last-Sequence"),
@@ -40,6 +41,11 @@ async fn whole_and_broken(rig: &mut Rig, round: u32) {
     rig.client.insist(&quota).await;
     rig.client.insist(&settings).await;
     let pushed = rig.client.insist(&site(rig, round).await).await;
+    check(rig).await;
+    // As somebody sees it who asks the registry, which may be behind.
+    let listed = pb::InstanceList { workload: "web".to_owned(), limit: 1, ..Default::default() };
+    let gone = rig.client.insist(&listed).await.items[0].id.clone();
+    rig.client.insist(&pb::InstanceStop { id: gone.clone(), ..Default::default() }).await;
     eventually("one of each kind was lost", || async {
         WRITES.iter().all(|(part, _)| {
             let lost = WRITES.iter().filter(|(other, _)| other == part).count();
@@ -48,7 +54,8 @@ async fn whole_and_broken(rig: &mut Rig, round: u32) {
     })
     .await;
     rig.client.insist(&pb::NodeUncordon { name: "node-3".to_owned(), ..Default::default() }).await;
-    check(rig).await;
+    let running = check(rig).await;
+    assert!(running.iter().all(|one| one.id.to_string() != gone), "{gone} was to end");
     let kept = rig.client.insist(&pb::QuotaGet { namespace: "default".to_owned() }).await;
     assert_eq!(kept.limits, quota.limits);
     let kept = rig.client.insist(&pb::SettingsGet::default()).await;
