@@ -224,9 +224,12 @@ fn headers(event: &pb::Event) -> HeaderMap {
     headers
 }
 
-/// Where an event goes: its entity is the workload, else the node.
+/// Where an event goes: its entity is the workload, else the node, else the artifact or the pool that
+/// it is about.
 fn address(event: &pb::Event) -> EventOf {
-    let entity = if event.workload.is_empty() { &event.node } else { &event.workload };
+    let detail = |name: &str| event.details.get(name).map_or("", String::as_str);
+    let entities = [event.workload.as_str(), &event.node, detail("artifact"), detail("pool")];
+    let entity = entities.into_iter().find(|entity| !entity.is_empty()).unwrap_or_default();
     EventOf {
         source: token(&event.source, "-"),
         namespace: token(&event.namespace, "_"),
@@ -267,6 +270,22 @@ mod tests {
             address(&event).to_string(),
             "ostler.v1.event.node-n1.default.web.weird---kind-"
         );
+    }
+
+    #[test]
+    fn events_of_leaders_and_artifacts_had_no_entity() {
+        let of = |detail: (&str, &str)| pb::Event {
+            source: "scheduler".into(),
+            kind: "leader.elected".into(),
+            details: [(detail.0.to_owned(), detail.1.to_owned())].into(),
+            ..pb::Event::default()
+        };
+        for (detail, entity) in
+            [(("pool", "edge"), "edge"), (("artifact", "site"), "site"), (("term", "3"), "-")]
+        {
+            let subject = format!("ostler.v1.event.scheduler._.{entity}.leader-elected");
+            assert_eq!(address(&of(detail)).to_string(), subject);
+        }
     }
 
     #[test]

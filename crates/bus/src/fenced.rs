@@ -2,7 +2,7 @@
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use ostler_core::id::{PoolName, Revision};
+use ostler_core::id::{PoolName, Revision, Term};
 use ostler_schemas::bucket::{Bucket, Key};
 use ostler_schemas::wire::Wire as _;
 use thiserror::Error;
@@ -21,6 +21,7 @@ pub const MAX_BYTES: usize = 4 << 20;
 pub struct Batch {
     writes: Vec<Write>,
     bytes: usize,
+    term: Option<Term>,
 }
 
 #[derive(Debug, Clone)]
@@ -80,6 +81,13 @@ impl Batch {
         Self::default()
     }
 
+    /// An empty batch of a reign: each of its writes says which, also in the hint that the server
+    /// makes of it.
+    #[must_use]
+    pub fn of(term: Term) -> Self {
+        Self { term: Some(term), ..Self::default() }
+    }
+
     /// Adds a write. An empty batch takes one of any size; `commit` refuses what the server would.
     pub fn put<K: Key>(&mut self, key: &K, value: &K::Value) -> Result<(), Full> {
         let format = K::Value::FORMAT;
@@ -91,12 +99,15 @@ impl Batch {
         self.add(key, purge_headers(), Bytes::new())
     }
 
-    fn add<K: Key>(&mut self, key: &K, headers: HeaderMap, payload: Bytes) -> Result<(), Full> {
+    fn add<K: Key>(&mut self, key: &K, mut headers: HeaderMap, payload: Bytes) -> Result<(), Full> {
         let bytes = self.bytes + payload.len();
         if !self.is_empty() && (self.len() >= MAX_MESSAGES || bytes > MAX_BYTES) {
             return Err(Full);
         }
         self.bytes = bytes;
+        if let Some(term) = self.term {
+            headers.insert(TERM, term.to_string());
+        }
         self.writes.push(Write { bucket: key.bucket(), key: key.to_string(), headers, payload });
         Ok(())
     }
@@ -119,6 +130,8 @@ impl Batch {
 const EXPECTED_LAST: &str = "Nats-Expected-Last-Sequence";
 /// The headers of a write take no more than this out of the server's `max_payload`.
 const HEADERS: usize = 1024;
+/// The reign in which it was written.
+const TERM: &str = "Ostler-Term";
 const BATCH_ID: &str = "Nats-Batch-Id";
 const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
 const BATCH_COMMIT: &str = "Nats-Batch-Commit";

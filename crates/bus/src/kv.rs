@@ -34,6 +34,8 @@ pub enum ReadError {
         bucket: String,
         /// Which key.
         key: String,
+        /// Where it was written: its only writer may write over it, and raises an alarm.
+        revision: Revision,
         /// Why not.
         #[source]
         source: WireError,
@@ -311,7 +313,10 @@ impl Bus {
         let Raw { payload, headers, revision, at } = raw;
         match K::Value::decode(&payload, format_of(&headers, K::Value::FORMAT)) {
             Ok(value) => Ok(Some(Entry { value, revision, at })),
-            Err(source) => Err(ReadError::Value { bucket: place.bucket, key: place.key, source }),
+            Err(source) => {
+                let Place { bucket, key } = place;
+                Err(ReadError::Value { bucket, key, revision, source })
+            }
         }
     }
 

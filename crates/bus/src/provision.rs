@@ -11,6 +11,7 @@ use ostler_schemas::table::{self, Stream};
 use ostler_service::{Backoff, clock};
 use serde_json::{Value, json};
 use thiserror::Error;
+use tracing::warn;
 
 use crate::connection::Bus;
 use crate::jetstream::{AskError, Fault};
@@ -63,6 +64,8 @@ const NOT_YET: [u64; 3] = [10_008, 10_005, 10_023];
 /// How long a starting cluster is waited for.
 const CLUSTER_WITHIN: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(250);
+/// Between two tries to check the streams.
+const VERIFY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 impl Bus {
     /// Makes every stream of the table and of the given pools that is missing, then checks all.
@@ -112,6 +115,25 @@ impl Bus {
             }
         }
         if drifts.is_empty() { Ok(()) } else { Err(ProvisionError::Drift(drifts)) }
+    }
+
+    /// What every service does first: waits until the streams can be checked, and refuses to run on
+    /// what is not as the table says. `false`: the program was stopped before.
+    pub async fn verified(&self, pools: &[PoolName]) -> Result<bool, ProvisionError> {
+        let mut pause = Backoff::new(VERIFY.0, VERIFY.1);
+        loop {
+            match self.check(pools).await {
+                Ok(()) => return Ok(true),
+                Err(drift @ ProvisionError::Drift(_)) => return Err(drift),
+                Err(error @ ProvisionError::Server { .. }) => {
+                    warn!(%error, "the streams cannot be checked yet: {error}");
+                }
+            }
+            tokio::select! {
+                () = self.program().tasks.stopped() => return Ok(false),
+                () = pause.wait() => {}
+            }
+        }
     }
 
     /// Which life of the fleet this is: drawn at provisioning (milliseconds since 1970), kept in

@@ -4,6 +4,7 @@ mod call;
 mod headers;
 mod micro;
 mod serve;
+mod work;
 
 use std::time::Duration;
 

@@ -117,6 +117,10 @@ pub struct Artifact {
     pub last: u32,
     /// The versions that are kept, oldest first.
     pub versions: Vec<ArtifactVersion>,
+    /// The versions that the operation which wrote it removed: what it tells, also when it is asked
+    /// again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<u32>,
     /// The id of the operation that wrote it.
     pub op_id: String,
 }
@@ -162,7 +166,8 @@ impl Artifact {
     /// One without versions.
     #[must_use]
     pub fn new(name: ArtifactName) -> Self {
-        Self { name, last: 0, versions: Vec::new(), op_id: String::new() }
+        let (versions, removed) = (Vec::new(), Vec::new());
+        Self { name, last: 0, versions, removed, op_id: String::new() }
     }
 
     /// The newest version that is kept.
@@ -188,7 +193,7 @@ impl Artifact {
             return Err(ArtifactError::Full { name: name() });
         }
         let last = self.last.checked_add(1).ok_or_else(|| ArtifactError::Spent { name: name() })?;
-        let mut next = Self { last, ..self.clone() };
+        let mut next = Self { last, removed: Vec::new(), ..self.clone() };
         next.versions.push(ArtifactVersion { version: last, ..version });
         Ok(next)
     }
@@ -197,7 +202,10 @@ impl Artifact {
     pub fn without(&self, version: Option<u32>) -> Result<Self, ArtifactError> {
         self.find(version)?;
         let mut next = self.clone();
-        next.versions.retain(|kept| version.is_some_and(|number| kept.version != number));
+        let kept = |of: &ArtifactVersion| version.is_some_and(|number| of.version != number);
+        let gone = self.versions.iter().filter(|of| !kept(of));
+        next.removed = gone.map(|gone| gone.version).collect();
+        next.versions.retain(kept);
         Ok(next)
     }
 }

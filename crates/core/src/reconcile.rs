@@ -59,7 +59,7 @@ mod wake;
 mod why;
 
 pub use cron::Runs;
-pub use decision::{Decision, Note, Plan, Revert};
+pub use decision::{Again, Decision, Note, Plan, Revert};
 pub use event::Event;
 pub use feasible::Feasibility;
 pub use intake::{Intake, Source};
@@ -146,6 +146,8 @@ pub struct Engine {
     brake_until: Option<Timestamp>,
     brake_stale: bool,
     evenness: Evenness,
+    /// What the next plan writes though nothing changed.
+    again: Plan,
 }
 
 impl Engine {
@@ -191,6 +193,16 @@ impl Engine {
             brake_until: None,
             brake_stale: false,
             evenness: Evenness::default(),
+            again: Plan::default(),
+        }
+    }
+
+    /// This is written with the next plan as it stands here: somebody else wrote over it.
+    pub fn write_again(&mut self, what: Again) {
+        match what {
+            Again::Manifest(node) => drop(self.again.manifests.insert(node)),
+            Again::Progress(workload) => drop(self.again.progress.insert(workload)),
+            Again::Outcomes => self.again.outcomes = true,
         }
     }
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use nkeys::KeyPair;
+use ostler_bus::connection::ConnectionState;
 use ostler_bus::{Bus, Caller};
 use ostler_core::id::{Epoch, PoolName};
 use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, Problem};
-use ostler_service::clock;
+use ostler_service::{Backoff, clock};
 use rand::Rng;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,8 @@ use crate::site::Site;
 pub struct Admission {
     /// The life that begins now.
     pub epoch: Epoch,
+    /// In which life of the fleet.
+    pub incarnation: u64,
     /// Whose scheduler gives it work.
     pub pool: PoolName,
 }
@@ -37,9 +40,9 @@ pub async fn join(
     loop {
         let problem = match hello(bus, site, key, shared).await {
             Ok(admission) => {
-                let Admission { epoch, pool } = &admission;
+                let Admission { epoch, incarnation, pool } = &admission;
                 info!(node.epoch = epoch.0, "joined pool {pool} as epoch {epoch}");
-                shared.admitted(*epoch);
+                shared.admitted(*epoch, *incarnation);
                 return Ok(Some(admission));
             }
             Err(problem) => problem,
@@ -60,10 +63,16 @@ pub async fn join(
 
 /// Between two looks whether the node is still known, in milliseconds.
 const LOOK_MS: std::ops::Range<u64> = 60_000..120_000;
+/// After the bus was away, at most so long: a fleet asks no registry all at once, and no node is
+/// given up meanwhile.
+const RETURN: Duration = Duration::from_secs(2);
+/// Between two questions that nobody answers.
+const UNANSWERED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
-/// Says hello again when the node was removed from the fleet, so that the fleet can say what is to
-/// become of what runs here, and when its labels have changed; hears to which pool the node was
-/// given. Ends when it is refused, or stopped.
+/// Says hello again when the fleet does not know this node as it was admitted, because the node was
+/// removed or the fleet was restored from a copy, so that the fleet can say what is to become of
+/// what runs here; and when its labels have changed. Hears to which pool the node was given. Asks
+/// after each time that the bus was away, and now and then. Ends when it is refused, or stopped.
 pub async fn stay(
     bus: &Bus,
     (site, key): (&Site, &KeyPair),
@@ -71,24 +80,33 @@ pub async fn stay(
     pool: &watch::Sender<PoolName>,
     stop: &CancellationToken,
 ) -> Result<(), Problem> {
+    let (mut state, mut unanswered) = (bus.state(), Backoff::new(UNANSWERED.0, UNANSWERED.1));
+    let mut connects = state.borrow_and_update().connects;
+    let mut wait = look();
     loop {
-        let wait = Duration::from_millis(rand::rng().random_range(LOOK_MS));
         let mut again = false;
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}
+            () = returned(&mut state, &mut connects) => {}
             () = shared.asked.notified() => {}
             () = shared.relabelled.notified() => again = true,
         }
+        wait = look();
         if !again {
             let challenge = pb::Challenge { node: site.node.to_string() };
-            if let Ok(known) = bus.call(&challenge, &caller(site)).await {
-                again = known.unknown;
-                known.pool.parse().into_iter().for_each(|now| enter(pool, now));
+            match bus.call(&challenge, &caller(site)).await {
+                Ok(known) => {
+                    unanswered.reset();
+                    again = is_stranger(&known, shared);
+                    known.pool.parse().into_iter().for_each(|now| enter(pool, now));
+                }
+                Err(_) => wait = unanswered.next_wait(),
             }
         }
         if again {
-            warn!("node {} was removed or has other labels: it says hello again", site.node);
+            let node = &site.node;
+            warn!("node {node} is not known as it was admitted or has other labels: hello again");
             let Some(admission) = join(bus, site, key, shared, stop).await? else { return Ok(()) };
             enter(pool, admission.pool);
             shared.sync.notify_one();
@@ -99,6 +117,31 @@ pub async fn stay(
 
 fn enter(pool: &watch::Sender<PoolName>, now: PoolName) {
     pool.send_if_modified(|before| std::mem::replace(before, now.clone()) != now);
+}
+
+fn look() -> Duration {
+    Duration::from_millis(rand::rng().random_range(LOOK_MS))
+}
+
+/// Waits until the bus was away and has been there again for a moment.
+async fn returned(state: &mut watch::Receiver<ConnectionState>, connects: &mut u64) {
+    // The sender lives as long as the connection.
+    let back = state.wait_for(|now| now.up && now.connects != *connects).await.map(|now| *now);
+    match back {
+        Ok(now) => {
+            Backoff::steady(RETURN).wait().await;
+            *connects = now.connects;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Whether the fleet does not have on record what it granted. A later life of this node in the same
+/// life of the fleet is another executor's, which took its place: whoever reports finds that out.
+fn is_stranger(known: &pb::ChallengeReply, shared: &Shared) -> bool {
+    let other_fleet = known.incarnation != 0 && known.incarnation != shared.incarnation();
+    let older = known.epoch != 0 && known.epoch < shared.epoch().0;
+    known.unknown || other_fleet || older
 }
 
 /// Whether asking again would get the same answer.
@@ -142,10 +185,11 @@ async fn hello(
         facts_json,
         pool: site.pool.to_string(),
         nonce,
+        epoch: shared.epoch().0,
     };
     let reply = bus.call(&hello, &caller(site)).await?;
     let pool = reply.pool.parse().unwrap_or_else(|_| site.pool.clone());
-    Ok(Admission { epoch: Epoch(reply.epoch), pool })
+    Ok(Admission { epoch: Epoch(reply.epoch), incarnation: reply.incarnation, pool })
 }
 
 fn caller(site: &Site) -> Caller {

@@ -1,17 +1,19 @@
 //! Tells the fleet how things stand: newest wins, one write in flight, by compare-and-set.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ostler_bus::{Bus, WriteError};
+use ostler_bus::{Bus, ReadError, WriteError};
 use ostler_core::id::{Epoch, NodeName, Revision};
 use ostler_core::instance::Report;
 use ostler_schemas::bucket::ReportKey;
+use ostler_schemas::pb;
 use ostler_service::{Backoff, clock};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, error};
 
 use crate::agent::{Message, Snapshot};
 use crate::shared::Shared;
@@ -172,11 +174,29 @@ impl Reporter {
             }
             Ok(Some(entry)) => Ok(Some(entry.revision)),
             Ok(None) => Ok(Some(Revision(0))),
-            Err(error) => {
+            // Nobody but this node's executor may write there: it is written over.
+            Err(ReadError::Value { revision, source, .. }) => {
+                self.alarm(&source);
+                Ok(Some(revision))
+            }
+            Err(error @ ReadError::Unavailable { .. }) => {
                 debug!(%error, "the node's last report was not read");
                 Ok(None)
             }
         }
+    }
+
+    fn alarm(&self, cause: &impl Display) {
+        let node = &self.key.0;
+        error!(%node, "the last report of {node} is not ours and cannot be read: {cause}");
+        self.bus.emit(pb::Event {
+            source: format!("node-{node}"),
+            actor: format!("node-{node}"),
+            kind: "report.unreadable".to_owned(),
+            node: node.to_string(),
+            reason: format!("it is written over: {cause}"),
+            ..pb::Event::default()
+        });
     }
 }
 

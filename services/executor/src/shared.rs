@@ -34,6 +34,7 @@ pub struct Shared {
     labels: Mutex<Labels>,
     health: Health,
     epoch: AtomicU64,
+    incarnation: AtomicU64,
     applied: AtomicU64,
     instances: AtomicU32,
     live: Mutex<Option<Live>>,
@@ -57,6 +58,7 @@ impl Shared {
             labels: Mutex::new(Labels::new()),
             health,
             epoch: AtomicU64::new(0),
+            incarnation: AtomicU64::new(0),
             applied: AtomicU64::new(0),
             instances: AtomicU32::new(0),
             live: Mutex::new(None),
@@ -98,8 +100,14 @@ impl Shared {
         Epoch(self.epoch.load(Ordering::Acquire))
     }
 
-    /// It was admitted.
-    pub fn admitted(&self, epoch: Epoch) {
+    /// In which life of the fleet it was admitted; 0 before that, or if it was not told.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation.load(Ordering::Acquire)
+    }
+
+    /// It was admitted, in this life of the fleet.
+    pub fn admitted(&self, epoch: Epoch, incarnation: u64) {
+        self.incarnation.store(incarnation, Ordering::Release);
         self.epoch.store(epoch.0, Ordering::Release);
         self.health.set("executor", Ok(()));
     }

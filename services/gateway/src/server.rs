@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ostler_bus::Bus;
+use ostler_bus::provision::ProvisionError;
 use ostler_bus::pubsub::SendError;
 use ostler_service::Program;
 use thiserror::Error;
@@ -32,6 +33,9 @@ pub enum RunError {
     /// The listener broke while serving.
     #[error("cannot serve any longer")]
     Serve(#[source] std::io::Error),
+    /// The streams are not as the table says. Nothing is served.
+    #[error("the bus is not as it should be; `ostler bus provision` makes what is missing")]
+    Streams(#[from] ProvisionError),
     /// It cannot be found on the bus.
     #[error("cannot answer pings on the bus")]
     Ping(#[from] SendError),
@@ -69,6 +73,9 @@ impl Bound {
 
     /// Serves until the program stops, then lets open requests finish for `stop_timeout`.
     pub async fn run(self, bus: Bus, program: Program) -> Result<(), RunError> {
+        if !bus.verified(&bus.config().pools).await? {
+            return Ok(());
+        }
         let stop = program.tasks.stop_token();
         let grace = self.config.stop_timeout;
         let id = format!("gateway-{}", self.address.port());

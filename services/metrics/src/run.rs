@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ostler_bus::provision::ProvisionError;
 use ostler_bus::pubsub::{SendError, Subscription};
 use ostler_bus::{Bus, Caller, ReadError, Watch, WatchEvent};
 use ostler_core::id::{InstanceId, NodeName};
@@ -30,6 +31,9 @@ const QUESTIONS: usize = 64;
 /// Why the metrics service does not run, or does so no longer.
 #[derive(Debug, Error)]
 pub enum RunError {
+    /// The streams are not as the table says. Nothing was started.
+    #[error("the bus is not as it should be; `ostler bus provision` makes what is missing")]
+    Streams(#[from] ProvisionError),
     /// Nothing can be heard or answered.
     #[error("cannot use the bus")]
     Bus(#[from] SendError),
@@ -69,6 +73,9 @@ enum Event {
 
 /// Runs until the program stops.
 pub async fn run(config: Config, bus: Bus, program: Program) -> Result<(), RunError> {
+    if !bus.verified(&bus.config().pools).await? {
+        return Ok(());
+    }
     let (asker, questions) = mpsc::channel(QUESTIONS);
     let (teller, states) = mpsc::channel(1);
     let gauges = Gauges::register(&program.metrics, config.node_gauges)?;

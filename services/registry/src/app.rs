@@ -9,6 +9,7 @@ use ostler_schemas::bucket::Bucket;
 use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, Problem};
 
+use crate::fill::Fill;
 use crate::index::Index;
 use crate::lead::Lead;
 use crate::refusal::invalid;
@@ -28,6 +29,10 @@ pub struct App {
     pub replica: String,
     /// How long specifications are kept that nothing names.
     pub specs_kept_for: Span,
+    /// How long the markers of removed keys are kept.
+    pub markers_kept_for: Span,
+    /// Which streams are too full.
+    pub fill: Fill,
 }
 
 /// Shared by all handlers.

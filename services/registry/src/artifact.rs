@@ -18,7 +18,7 @@ use ostler_schemas::problem::{Code, FieldError, Problem};
 use crate::app::{App, Shared};
 use crate::index::{limit, rfc3339};
 use crate::refusal::{conflict, invalid, unread};
-use crate::write::{Stamped, Terms, change, event_id};
+use crate::write::{Stamped, Terms, change, event_id, event_id_of};
 
 mod blob;
 mod collect;
@@ -123,6 +123,7 @@ pub async fn put(
     caller: Caller,
     request: pb::ArtifactPut,
 ) -> Result<pb::ArtifactView, Problem> {
+    let terms = Terms { dry_run: request.dry_run, ..Terms::of(&caller) };
     let name = name(&request.name)?;
     let content = blob::Content::of(&request)?;
     if !request.dry_run {
@@ -135,7 +136,6 @@ pub async fn put(
         created_at: app.now(),
         actor: caller.actor.clone(),
     };
-    let terms = Terms { dry_run: request.dry_run, ..Terms::of(&caller) };
     let changed = change(&app.bus, ArtifactKey(name.clone()), terms, |present| {
         let present = present.cloned().unwrap_or_else(|| Artifact::new(name.clone()));
         let next = present.with(version.clone()).map_err(refused)?;
@@ -223,9 +223,11 @@ pub async fn remove(
         Ok(Some(Artifact { op_id: caller.op_id.clone(), ..next }))
     });
     let changed = changed.await?;
-    if changed.wrote {
-        for view in &removed {
-            app.tell_durably(&caller, event("removed", &name, view.version)).await?;
+    if changed.ours() {
+        for version in &changed.value.removed {
+            let id = event_id_of(&caller.op_id, *version);
+            let event = pb::Event { id, ..event("removed", &name, *version) };
+            app.tell_durably(&caller, event).await?;
         }
         app.see(&Bucket::Artifacts, changed.revision).await;
     }

@@ -25,6 +25,9 @@ pub struct Config {
     pub artifact_keep: Span,
     /// A specification that no workload and no manifest names is kept for so long.
     pub specs_kept_for: Span,
+    /// The marker of a key that was removed, and what is left of a removed node, is kept for so long:
+    /// longer than anybody who watches is away.
+    pub markers_kept_for: Span,
 }
 
 impl Default for Config {
@@ -38,6 +41,7 @@ impl Default for Config {
             offline_after: silences.offline_after,
             artifact_keep: Span::from_secs(3600),
             specs_kept_for: Span::from_secs(24 * 3_600),
+            markers_kept_for: Span::from_secs(3_600),
         }
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use ostler_bus::{Caller, WriteError};
 use ostler_core::head::Head;
-use ostler_core::id::{NodeName, Revision, Version};
+use ostler_core::id::{NodeName, Revision};
 use ostler_core::time::Span;
-use ostler_schemas::bucket::{HeadKey, NodeKey, VersionKey};
+use ostler_schemas::bucket::{Bucket, HeadKey, NodeKey};
 use ostler_schemas::pb;
 use ostler_schemas::problem::Problem;
 use tracing::{info, warn};
@@ -79,12 +79,10 @@ impl App {
             ..Default::default()
         };
         self.tell_durably(&Caller::program("registry"), event).await?;
-        for version in 1..=head.version.0 {
-            let key = VersionKey((key.clone(), Version(version)));
-            if let Some(entry) = self.bus.get(&key).await.map_err(unread)? {
-                self.bus.delete(&key, entry.revision).await.map_err(unwritten)?;
-            }
-        }
+        // Nobody watches versions: they need no markers.
+        let last = self.bus.last_revision(&Bucket::Versions).await.map_err(unread)?;
+        let versions = format!("{}.*", key.token());
+        self.bus.erase(&Bucket::Versions, &versions, last).await.map_err(unwritten)?;
         self.bus.delete(&HeadKey(key.clone()), revision).await.map_err(unwritten)?;
         info!("workload {key} has ended and is forgotten");
         Ok(())
@@ -100,13 +98,7 @@ impl App {
         if !entry.value.kept.removing || !empty {
             return Ok(());
         }
-        let event = pb::Event {
-            id: farewell_id("node.removed", &entry.value.op_id, entry.value.liveness_since),
-            kind: "node.removed".to_owned(),
-            node: name.to_string(),
-            ..Default::default()
-        };
-        self.tell_durably(&Caller::program("registry"), event).await?;
+        self.say_farewell(&Caller::program("registry"), &entry.value).await?;
         match self.bus.delete(&NodeKey(name.clone()), entry.revision).await {
             Ok(()) => info!("node {name} is empty and was removed"),
             Err(WriteError::Conflict { .. }) => {}

@@ -4,13 +4,14 @@
 //! a value that cannot be read leaves it as it was, and nothing is decided from what it lacks.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use ostler_bus::{Bus, Horizon, ReadError};
 use ostler_core::id::Revision;
 use ostler_schemas::bucket::Bucket;
+use ostler_service::clock;
 use prometheus::IntCounter;
 use tokio::sync::{mpsc, watch};
 
@@ -52,6 +53,8 @@ struct Shared {
     /// Where records of nodes are told besides.
     nodes: mpsc::Sender<Learned>,
     unreadable: IntCounter,
+    /// Keys that were removed and whose markers may be there still, and when that was heard.
+    removed: Mutex<BTreeMap<(Bucket, String), Instant>>,
 }
 
 /// The live index. Cheap to clone; all clones are the same one.
@@ -59,6 +62,9 @@ struct Shared {
 pub struct Index {
     shared: Arc<Shared>,
 }
+
+/// At most so many removed keys are remembered; what is more is heard of after the next start.
+const MOST_REMOVED: usize = 200_000;
 
 /// How long an answer waits for the index to see what was just written.
 const CATCH_UP: Duration = Duration::from_secs(1);
@@ -83,6 +89,7 @@ impl Index {
                 reached: buckets.iter().map(channel).collect(),
                 nodes,
                 unreadable: unreadable(bus),
+                removed: Mutex::default(),
             }),
         };
         for bucket in buckets {
@@ -153,6 +160,34 @@ impl Index {
             }
         };
         drop(tokio::time::timeout(CATCH_UP, all).await);
+    }
+
+    /// A key was removed: its marker is swept some day. Those of nodes stay, those of commands age.
+    fn note_removed(&self, bucket: &Bucket, key: &str) {
+        if matches!(bucket, Bucket::Nodes | Bucket::Commands) {
+            return;
+        }
+        let mut removed = self.removed();
+        if removed.len() < MOST_REMOVED {
+            removed.insert((bucket.clone(), key.to_owned()), clock::instant());
+        }
+    }
+
+    /// Keys whose removal was heard so long ago.
+    #[must_use]
+    pub fn removed_before(&self, now: Instant, ago: Duration) -> Vec<(Bucket, String)> {
+        let removed = self.removed();
+        let old = removed.iter().filter(|(_, at)| now.saturating_duration_since(**at) >= ago);
+        old.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The marker is gone, or the key was written again.
+    pub fn forget_removed(&self, bucket: Bucket, key: String) {
+        self.removed().remove(&(bucket, key));
+    }
+
+    fn removed(&self) -> MutexGuard<'_, BTreeMap<(Bucket, String), Instant>> {
+        self.shared.removed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count_unreadable(&self) {

@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use ostler_bus::provision::ProvisionError;
 use ostler_bus::pubsub::SendError;
 use ostler_bus::{Bus, Caller, ReadError};
 use ostler_schemas::problem::Problem;
@@ -22,6 +23,7 @@ mod command;
 mod config;
 mod duties;
 mod endpoint;
+mod fill;
 mod history;
 mod index;
 mod lead;
@@ -33,12 +35,14 @@ mod settings;
 mod specs;
 mod status;
 pub mod store;
+mod sweep;
 mod workload;
 mod write;
 
 pub use config::Config;
 
 use app::{App, Shared};
+use fill::Fill;
 use index::Index;
 use lead::Lead;
 
@@ -48,6 +52,9 @@ pub enum RunError {
     /// History cannot be opened.
     #[error("cannot open history")]
     Store(#[from] store::OpenError),
+    /// The streams are not as the table says. Nothing was started.
+    #[error("the bus is not as it should be; `ostler bus provision` makes what is missing")]
+    Bus(#[from] ProvisionError),
     /// A bucket cannot be watched.
     #[error("cannot follow the buckets")]
     Follow(#[from] ReadError),
@@ -73,14 +80,19 @@ pub fn run(
 }
 
 async fn answer(config: Config, bus: Bus, program: Program) -> Result<(), RunError> {
+    if !bus.verified(&bus.config().pools).await? {
+        return Ok(());
+    }
     let op_id = ostler_bus::op_id();
     let replica = if config.replica.is_empty() { op_id.clone() } else { config.replica.clone() };
-    let specs_kept_for = config.specs_kept_for;
+    let (specs_kept_for, markers_kept_for) = (config.specs_kept_for, config.markers_kept_for);
     let history = history::open(&config.database, &bus).await?;
     let (nodes, records) = mpsc::channel(NODES);
     let index = Index::follow(&bus, nodes).await?;
     let lead = Lead::stand(&bus, &format!("{replica}/{op_id}"));
-    let app: Shared = Arc::new(App { bus, index, history, lead, replica, specs_kept_for });
+    let fill = Fill::new(&bus);
+    let app = App { bus, index, history, lead, replica, specs_kept_for, markers_kept_for, fill };
+    let app: Shared = Arc::new(app);
     node::sense(&app, config.silences(), records).await?;
     let stop = program.tasks.stop_token();
     tokio::select! {
@@ -90,8 +102,11 @@ async fn answer(config: Config, bus: Bus, program: Program) -> Result<(), RunErr
     serve(&app).await?;
     history::begin(&app);
     duties::begin(&app);
+    node::begin_retelling(&app);
     artifact::begin_collection(&app, config.artifact_keep);
     specs::begin(&app);
+    sweep::begin(&app);
+    fill::begin(&app);
     program.health.set(PART, Ok(()));
     info!(replica = app.replica, "the registry answers");
     stop.cancelled().await;

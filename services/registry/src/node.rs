@@ -12,15 +12,17 @@ use tracing::debug;
 use crate::app::{App, Shared};
 use crate::index::{NodeFilter, limit};
 use crate::refusal::{conflict, invalid, not_found, unread};
-use crate::write::{Changed, Terms, change, event_id};
+use crate::write::{Changed, Terms, change, event_id, farewell_id};
 
 mod admit;
 mod empty;
 mod join;
+mod retell;
 mod sense;
 
 pub use empty::{drain, maintenance, remove};
 pub use join::{challenge, hello, leave};
+pub use retell::begin as begin_retelling;
 pub use sense::sense;
 
 /// What a node says of itself, with what operators set above it.
@@ -63,6 +65,13 @@ impl App {
         let entry = self.bus.get(&NodeKey(name.clone())).await.map_err(unread)?;
         let entry = entry.ok_or_else(|| not_found("node", name))?;
         Ok((entry.value, entry.revision))
+    }
+
+    /// Tells that a node is no more: before it is removed, and again by whoever has to remove it once
+    /// more.
+    pub(crate) async fn say_farewell(&self, caller: &Caller, node: &Node) -> Result<(), Problem> {
+        let id = farewell_id("node.removed", &node.op_id, node.liveness_since);
+        self.tell_durably(caller, pb::Event { id, ..event("removed", node, "") }).await
     }
 
     /// Changes a node that must exist, and tells it as `kind`; with `dry_run` says what it would be.

@@ -3,7 +3,7 @@
 //! Two replicas together never let more through than the quota: a head of a namespace that has one
 //! is written only if no head of that namespace was written since its totals were taken.
 
-use ostler_bus::{Caller, Fence};
+use ostler_bus::{Caller, Entry, Fence, ReadError};
 use ostler_core::head::Head;
 use ostler_core::id::{Namespace, WorkloadKey};
 use ostler_core::quota::{Quota, Totals, refusal};
@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::app::{App, Shared};
 use crate::index::limit;
 use crate::refusal::{conflict, invalid, not_found, unread, unwritten};
-use crate::write::{Gate, Terms, change, event_id};
+use crate::write::{Anew, Gate, Terms, change_through, event_id, farewell_id};
 
 /// The way to heads of a namespace that has a quota.
 pub struct QuotaGate<'a> {
@@ -66,6 +66,13 @@ impl Gate<Head> for QuotaGate<'_> {
             let text = refusal(namespace.as_str(), &over);
             conflict(text).with_errors(errors.collect())
         })
+    }
+
+    async fn instead(&self, unreadable: ReadError) -> Result<Option<Head>, Problem> {
+        match unreadable {
+            ReadError::Value { revision, .. } => self.app.last_known(&self.key, revision).await,
+            error @ ReadError::Unavailable { .. } => Err(unread(error)),
+        }
     }
 }
 
@@ -135,12 +142,17 @@ pub async fn put(
     let limits = Quota::from_json(&text).map_err(|errors| named("limits", errors))?;
     let (if_revision, dry_run) = (request.if_revision, request.dry_run);
     let terms = Terms { if_revision, dry_run, ..Terms::of(&caller) };
-    let changed =
-        change(&app.bus, QuotaKey(namespace.clone()), terms, |old: Option<&QuotaRecord>| {
+    let changed = change_through(
+        &app.bus,
+        QuotaKey(namespace.clone()),
+        terms,
+        &Anew,
+        |old: Option<&QuotaRecord>| {
             let same = old.is_some_and(|old| old.limits == limits);
             let (updated_at, op_id) = (app.now(), caller.op_id.clone());
             Ok((!same).then_some(QuotaRecord { limits, updated_at, op_id }))
-        });
+        },
+    );
     let changed = changed.await?;
     if changed.ours() {
         let id = event_id(&caller.op_id);
@@ -159,18 +171,25 @@ pub async fn delete(
 ) -> Result<pb::QuotaView, Problem> {
     let namespace = namespace(&request.namespace)?;
     let key = QuotaKey(namespace.clone());
-    let entry = app.bus.get(&key).await.map_err(unread)?;
-    let entry = entry.ok_or_else(|| not_found("quota of namespace", &namespace))?;
-    if let Some(expected) = request.if_revision.filter(|expected| *expected != entry.revision.0) {
-        let found = entry.revision.0;
-        return Err(crate::refusal::revision_mismatch(key, expected, found));
+    let (id, found) = match app.bus.get(&key).await {
+        Ok(Some(Entry { value, revision, .. })) => {
+            (farewell_id("quota.removed", &value.op_id, value.updated_at), revision)
+        }
+        Ok(None) => return Err(not_found("quota of namespace", &namespace)),
+        Err(ReadError::Value { revision, .. }) => (event_id(&caller.op_id), revision),
+        Err(error @ ReadError::Unavailable { .. }) => return Err(unread(error)),
+    };
+    if let Some(expected) = request.if_revision.filter(|expected| *expected != found.0) {
+        return Err(crate::refusal::revision_mismatch(key, expected, found.0));
     }
     if request.dry_run {
-        return Ok(app.quota_view(&namespace, Quota::default(), entry.revision.0));
+        return Ok(app.quota_view(&namespace, Quota::default(), found.0));
     }
-    app.bus.delete(&key, entry.revision).await.map_err(unwritten)?;
-    app.tell_durably(&caller, event("removed", &namespace, String::new())).await?;
-    Ok(app.quota_view(&namespace, Quota::default(), entry.revision.0))
+    // Told first: who removes it and dies would leave nobody who knows that it has to be told.
+    let event = pb::Event { id, ..event("removed", &namespace, String::new()) };
+    app.tell_durably(&caller, event).await?;
+    app.bus.delete(&key, found).await.map_err(unwritten)?;
+    Ok(app.quota_view(&namespace, Quota::default(), found.0))
 }
 
 /// Everything that is wrong with a document that came as a field.

@@ -10,7 +10,7 @@ use ostler_schemas::problem::Problem;
 use crate::app::{App, Shared};
 use crate::quota::{document, named};
 use crate::refusal::{invalid, unread};
-use crate::write::{Terms, change, event_id};
+use crate::write::{Anew, Terms, change_through, event_id};
 
 /// The level: a pool, or the whole fleet.
 fn level(app: &App, pool: &str) -> Result<Option<PoolName>, Problem> {
@@ -53,7 +53,7 @@ pub async fn put(
     let settings = Tuning::from_json(&text).map_err(|errors| named("settings", errors))?;
     let (if_revision, dry_run) = (request.if_revision, request.dry_run);
     let terms = Terms { if_revision, dry_run, ..Terms::of(&caller) };
-    let changed = change(&app.bus, key, terms, |old: Option<&SettingsRecord>| {
+    let changed = change_through(&app.bus, key, terms, &Anew, |old: Option<&SettingsRecord>| {
         let same = old.is_some_and(|old| old.settings == settings);
         let (updated_at, op_id) = (app.now(), caller.op_id.clone());
         Ok((!same).then_some(SettingsRecord { settings, updated_at, op_id }))

@@ -11,7 +11,7 @@ use ostler_bus::{ReadError, WatchEvent, WriteError};
 use ostler_core::id::{Revision, SpecHash};
 use ostler_core::instance::Manifest;
 use ostler_core::time::{Span, Timestamp};
-use ostler_schemas::bucket::{Bucket, PlacementKey, SpecKey};
+use ostler_schemas::bucket::{Bucket, PlacementKey};
 use ostler_service::{Backoff, clock};
 use tracing::{debug, info, warn};
 
@@ -73,7 +73,7 @@ impl App {
 
     async fn collect_spec(&self, spec: &Kept) {
         let hash = &spec.hash;
-        match self.bus.delete(&SpecKey(spec.hash), spec.revision).await {
+        match self.bus.erase(&Bucket::Specs, &hash.to_string(), spec.revision).await {
             Ok(()) => info!("specification {hash} is named by nothing and was collected"),
             Err(WriteError::Conflict { .. }) => debug!("specification {hash} was written again"),
             Err(error) => warn!(%error, "specification {hash} is collected later: {error}"),
@@ -96,11 +96,13 @@ impl App {
         let mut named = self.index.read(crate::index::Picture::named_specs);
         let mut unreadable = None;
         for pool in &self.bus.config().pools {
-            self.each(&Bucket::Placements(pool.clone()), |key, value, _, _| {
+            self.each(&Bucket::Placements(pool.clone()), |key, value, revision, _| {
                 if let Some(PlacementKey::Manifest(_)) = PlacementKey::read(key) {
                     match WatchEvent::decode::<Manifest>(value) {
                         Ok(manifest) => named.extend(manifest.groups.iter().map(|one| one.spec)),
-                        Err(source) => unreadable = Some((pool, key.to_owned(), source)),
+                        Err(source) => {
+                            unreadable = Some((pool, key.to_owned(), revision, source));
+                        }
                     }
                 }
             })
@@ -108,9 +110,9 @@ impl App {
         }
         match unreadable {
             None => Ok(named),
-            Some((pool, key, source)) => {
+            Some((pool, key, revision, source)) => {
                 let bucket = Bucket::Placements(pool.clone()).to_string();
-                Err(ReadError::Value { bucket, key, source })
+                Err(ReadError::Value { bucket, key, revision, source })
             }
         }
     }

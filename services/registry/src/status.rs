@@ -28,6 +28,7 @@ pub async fn get(app: Shared, _: Caller, _: pb::StatusGet) -> Result<pb::StatusR
             warnings.insert(0, format!("pool `{pool}` has never had a scheduler"));
         }
     }
+    warnings.splice(0..0, app.fill.warnings());
     warnings.truncate(WARNINGS);
     let server = app.bus.server();
     Ok(pb::StatusReply {

@@ -131,6 +131,7 @@ pub async fn put(
     caller: Caller,
     request: pb::WorkloadPut,
 ) -> Result<pb::WorkloadPutReply, Problem> {
+    let terms = Terms { if_revision: request.if_revision, ..Terms::of(&caller) };
     let mut workload = checked(request.spec.clone())?;
     app.check_pool(&workload.pool)?;
     app.check_after(&workload)?;
@@ -145,7 +146,6 @@ pub async fn put(
         app.must_be_placed(&caller, &workload).await?;
     }
     app.keep_spec(&workload).await?;
-    let terms = Terms { if_revision: request.if_revision, ..Terms::of(&caller) };
     let gate = QuotaGate::to(&app, &key).await?;
     let changed = change_through(&app.bus, HeadKey(key.clone()), terms, &gate, present).await?;
     // Of a repeated one it is not known what was there before; its first version was the first.

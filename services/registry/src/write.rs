@@ -1,19 +1,22 @@
 //! Writes by compare-and-set: read from the leader, decide, write, and again if somebody was faster.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ostler_bus::{Bus, Caller, Entry, Fence, WriteError};
+use ostler_bus::{Bus, Caller, Fence, ReadError, WriteError};
 use ostler_core::head::Head;
 use ostler_core::id::Revision;
 use ostler_core::node::Node;
 use ostler_core::time::Timestamp;
 use ostler_schemas::bucket::{Key, QuotaRecord, SettingsRecord};
+use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, Problem};
+use ostler_service::{Backoff, clock};
 use rand::Rng as _;
 use sha2::{Digest as _, Sha256};
+use tracing::error;
 
-use crate::refusal::{revision_mismatch, unread, unwritten};
+use crate::refusal::{not_found, revision_mismatch, unread, unwritten};
 
 /// Somebody is always faster: give up.
 const TRIES: u32 = 40;
@@ -117,6 +120,13 @@ pub fn event_id(op_id: &str) -> String {
     op_id.parse::<ulid::Ulid>().map(|id| id.to_string()).unwrap_or_default()
 }
 
+/// The same for one of several things that the operation did.
+pub fn event_id_of(op_id: &str, number: u32) -> String {
+    let whole = op_id.parse::<ulid::Ulid>();
+    let written = whole.map_or(0, |id| id.timestamp_ms());
+    farewell_id(&format!("part.{number}"), op_id, Timestamp::from_millis(written))
+}
+
 /// The id of the event that tells that what an operation wrote is no more: told before it is removed,
 /// and by whoever has to remove it once more, it is one event.
 pub fn farewell_id(kind: &str, op_id: &str, written: Timestamp) -> String {
@@ -134,12 +144,16 @@ pub struct Terms<'a> {
     pub if_revision: Option<u64>,
     /// Say what would be, and write nothing.
     pub dry_run: bool,
+    /// Nothing is tried anew after this: whoever asked has been told that it is not known, and
+    /// may have asked for something else since, which must not be written over.
+    pub until: Instant,
 }
 
 impl<'a> Terms<'a> {
     /// Whatever is there.
     pub fn of(caller: &'a Caller) -> Self {
-        Self { op_id: &caller.op_id, if_revision: None, dry_run: false }
+        let (op_id, until) = (&caller.op_id, clock::instant() + caller.timeout);
+        Self { op_id, if_revision: None, dry_run: false, until }
     }
 }
 
@@ -150,6 +164,15 @@ pub trait Gate<V> {
 
     /// Whether this may be written in the place of that. Nothing is changed when it refuses.
     fn admit(&self, before: Option<&V>, after: &V) -> Result<(), Problem>;
+
+    /// What stands for a value that somebody else wrote and that cannot be read, so that it is
+    /// written over: what was known of it, or `None` for nothing. Or it stays, and this fails.
+    fn instead(
+        &self,
+        unreadable: ReadError,
+    ) -> impl Future<Output = Result<Option<V>, Problem>> + Send {
+        async { Err(unread(unreadable)) }
+    }
 }
 
 /// No gate at all.
@@ -162,6 +185,23 @@ impl<V: Sync> Gate<V> for Free {
 
     fn admit(&self, _: Option<&V>, _: &V) -> Result<(), Problem> {
         Ok(())
+    }
+}
+
+/// No gate either, for what is said anew as a whole: what cannot be read is as good as absent.
+pub struct Anew;
+
+impl<V: Sync> Gate<V> for Anew {
+    async fn open(&self) -> Result<Option<Fence>, Problem> {
+        Ok(None)
+    }
+
+    fn admit(&self, _: Option<&V>, _: &V) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    async fn instead(&self, _: ReadError) -> Result<Option<V>, Problem> {
+        Ok(None)
     }
 }
 
@@ -195,62 +235,143 @@ where
     // What was there before a write of ours whose answer was lost.
     let mut open = None;
     for _ in 0..TRIES {
-        let fence = gate.open().await?;
-        let entry = bus.get(&key).await.map_err(unread)?;
-        let found = entry.as_ref().map_or(Revision(0), |entry| entry.revision);
-        let ours = entry.as_ref().filter(|_| !terms.dry_run);
-        if let Some(entry) = ours.filter(|entry| entry.value.op_id() == terms.op_id) {
-            let again = Changed { repeated: true, ..unchanged(entry) };
+        let Seen { fence, at, value, unreadable } = look(bus, &key, gate, open.is_some()).await?;
+        let ours = value.as_ref().filter(|_| !unreadable && !terms.dry_run);
+        if let Some(value) = ours.filter(|value| value.op_id() == terms.op_id) {
+            let again = Changed { repeated: true, ..unchanged(value.clone(), at) };
             let wrote = |before| Changed { before, wrote: true, repeated: false, ..again.clone() };
             return Ok(open.map_or_else(|| again.clone(), wrote));
         }
-        if let Some(entry) = ours.filter(|entry| was_by(&entry.value, terms.op_id)) {
+        if let Some(value) = ours.filter(|value| was_by(*value, terms.op_id)) {
             // Done, and something else was done since: it is told once more, nothing else follows.
-            let before = Some(entry.value.clone());
-            return Ok(Changed { before, repeated: true, ..unchanged(entry) });
+            let before = Some(value.clone());
+            return Ok(Changed { before, repeated: true, ..unchanged(value.clone(), at) });
+        }
+        if clock::instant() > terms.until {
+            break;
         }
         if let Some(expected) = terms.if_revision
-            && expected != found.0
+            && expected != at.0
         {
-            return Err(revision_mismatch(&key, expected, found.0));
+            return Err(revision_mismatch(&key, expected, at.0));
         }
-        let Some(value) = step(entry.as_ref().map(|entry| &entry.value))? else {
-            let left = entry.as_ref().map(unchanged);
-            return left.ok_or_else(|| crate::refusal::not_found("key", &key));
+        let next = match step(value.as_ref())? {
+            Some(next) => next,
+            // Nothing changes, but that it can be read again.
+            None if unreadable => value.clone().ok_or_else(|| not_found("key", &key))?,
+            None => {
+                let left = value.map(|value| unchanged(value, at));
+                return left.ok_or_else(|| not_found("key", &key));
+            }
         };
-        gate.admit(entry.as_ref().map(|entry| &entry.value), &value)?;
+        gate.admit(value.as_ref(), &next)?;
         if terms.dry_run {
-            let before = entry.map(|entry| entry.value);
-            return Ok(Changed { value, revision: found, before, wrote: false, repeated: false });
+            let (value, before) = (next, value);
+            return Ok(Changed { value, revision: at, before, wrote: false, repeated: false });
         }
-        let value = match &entry {
-            Some(entry) => following(&entry.value, value),
-            None => value,
+        let next = match &value {
+            Some(before) => following(before, next),
+            None => next,
         };
         let wrote = match &fence {
             // What was read was written after the fence was seen: it is not what was counted.
-            Some(fence) if found > fence.at => continue,
-            Some(fence) => bus.update_within(&key, &value, fence).await,
-            None => bus.update(&key, &value, found).await,
+            Some(fence) if at > fence.at => continue,
+            Some(fence) => bus.update_within(&key, &next, fence).await,
+            None => bus.update(&key, &next, at).await,
         };
         match wrote {
             Ok(revision) => {
-                let before = entry.map(|entry| entry.value);
+                if unreadable {
+                    alarm(bus, &key, at);
+                }
+                let (value, before) = (next, value);
                 return Ok(Changed { value, revision, before, wrote: true, repeated: false });
             }
             // Whether it was written shows when it is read again: by its operation id.
-            Err(WriteError::Unknown { .. }) => open = Some(entry.map(|entry| entry.value)),
+            Err(WriteError::Unknown { .. }) => open = Some(value),
             Err(WriteError::Conflict { .. }) => {}
             Err(refused @ WriteError::Refused { .. }) => return Err(unwritten(refused)),
         }
         let pause = rand::rng().random_range(PAUSE_MS);
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
-    Err(Problem::new(Code::Unavailable, format!("`{key}` is being changed by too many at once")))
+    Err(Problem::new(Code::Unavailable, format!("`{key}` was not changed in time")))
 }
 
-fn unchanged<V: Stamped>(entry: &Entry<V>) -> Changed<V> {
-    let (value, revision) = (entry.value.clone(), entry.revision);
+/// Somebody else had written there what cannot be read, and it was written over.
+pub fn alarm(bus: &Bus, key: &impl Key, at: Revision) {
+    let what = format!("{}/{key}", key.bucket());
+    error!("`{what}` was written by somebody else at revision {at}, not to be read: written over");
+    let details = [("key".to_owned(), what), ("revision".to_owned(), at.to_string())];
+    bus.emit(pb::Event {
+        source: "registry".to_owned(),
+        actor: "registry".to_owned(),
+        kind: "record.unreadable".to_owned(),
+        reason: "somebody else wrote it; it was written over".to_owned(),
+        details: details.into(),
+        ..pb::Event::default()
+    });
+}
+
+/// What there is before a try.
+struct Seen<V> {
+    /// What nobody else may write meanwhile.
+    fence: Option<Fence>,
+    /// Where the key was last written; 0: it is absent.
+    at: Revision,
+    /// What is there, or stands for it.
+    value: Option<V>,
+    /// What is there cannot be read.
+    unreadable: bool,
+}
+
+/// Between two looks at what a write has come to that nobody answered.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// What there is. Where a write of ours is `open`, it may have been made, and only who reads it knows
+/// that it has to be told: until the bus answers.
+async fn look<K: Key>(
+    bus: &Bus,
+    key: &K,
+    gate: &(impl Gate<K::Value> + Sync),
+    open: bool,
+) -> Result<Seen<K::Value>, Problem> {
+    let mut again = Backoff::new(AGAIN.0, AGAIN.1);
+    loop {
+        match glance(bus, key, gate).await {
+            Err(Problem { code: Code::Unavailable, .. }) if open => again.wait().await,
+            seen => return seen,
+        }
+    }
+}
+
+async fn glance<K: Key>(
+    bus: &Bus,
+    key: &K,
+    gate: &(impl Gate<K::Value> + Sync),
+) -> Result<Seen<K::Value>, Problem> {
+    let fence = gate.open().await?;
+    let (at, value, unreadable) = match bus.get(key).await {
+        Ok(Some(entry)) => (entry.revision, Some(entry.value), false),
+        Ok(None) => (Revision(0), None, false),
+        Err(error @ ReadError::Value { revision, .. }) => {
+            (revision, gate.instead(error).await?, true)
+        }
+        Err(error @ ReadError::Unavailable { .. }) => return Err(unread(error)),
+    };
+    Ok(Seen { fence, at, value, unreadable })
+}
+
+/// Reads what a write has come to that nobody answered, until the bus does.
+pub async fn settle<K>(bus: &Bus, key: &K) -> Result<Option<(K::Value, Revision)>, Problem>
+where
+    K: Key,
+{
+    let seen = look(bus, key, &Anew, true).await?;
+    Ok(seen.value.map(|value| (value, seen.at)))
+}
+
+fn unchanged<V: Stamped>(value: V, revision: Revision) -> Changed<V> {
     Changed { value, revision, before: None, wrote: false, repeated: false }
 }
 

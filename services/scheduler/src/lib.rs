@@ -25,15 +25,13 @@ mod world;
 mod writer;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::join_all;
 use ostler_bus::Bus;
 use ostler_bus::provision::ProvisionError;
 use ostler_core::id::PoolName;
-use ostler_service::{Backoff, Program};
+use ostler_service::Program;
 use thiserror::Error;
-use tracing::warn;
 
 pub use config::Config;
 use metrics::Metrics;
@@ -60,7 +58,7 @@ pub async fn run(config: Config, bus: Bus, program: Program) -> Result<(), RunEr
     if pools.is_empty() {
         return Err(RunError::NoPools);
     }
-    if !provisioned(&bus, &pools, &program).await? {
+    if !bus.verified(&pools).await.map_err(RunError::Bus)? {
         return Ok(());
     }
     let context = Arc::new(Context {
@@ -83,23 +81,5 @@ async fn announce_when_ready(context: Arc<Context>, pools: Vec<PoolName>) {
     tokio::select! {
         () = context.program.tasks.stopped() => {}
         () = context.standing.all_usable() => share::announce(&context, &pools).await,
-    }
-}
-
-/// Waits until the streams can be checked; false when the program stopped before.
-async fn provisioned(bus: &Bus, pools: &[PoolName], program: &Program) -> Result<bool, RunError> {
-    let mut pause = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
-    loop {
-        match bus.check(pools).await {
-            Ok(()) => return Ok(true),
-            Err(drift @ ProvisionError::Drift(_)) => return Err(RunError::Bus(drift)),
-            Err(error @ ProvisionError::Server { .. }) => {
-                warn!(error = %error, "the streams cannot be checked yet");
-            }
-        }
-        tokio::select! {
-            () = program.tasks.stopped() => return Ok(false),
-            () = pause.wait() => {}
-        }
     }
 }

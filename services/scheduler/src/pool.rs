@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::reign::{Effect, Input, Reign};
 use crate::share::{self, Led, Share};
 use crate::standing::Standing;
-use crate::takeover::{Begun, TakeoverError, take_over};
+use crate::takeover::{Begun, Memory, TakeoverError, take_over};
 use crate::world::World;
 use crate::writer::{Failure, Pen, Writer, Written};
 
@@ -71,10 +71,11 @@ enum End {
 /// Stands by for a pool, and leads it whenever the lease is ours, until the program stops.
 pub(crate) async fn run(context: Arc<Context>, pool: PoolName) {
     let mut held: Option<Lease> = None;
+    let mut memory = None;
     let mut pause = Backoff::new(PAUSE.0, PAUSE.1);
     while !context.program.tasks.stop_token().is_cancelled() {
         let begun = ostler_service::clock::instant();
-        let ended = turn(&context, &pool, held.take()).await;
+        let ended = turn(&context, &pool, held.take(), &mut memory).await;
         if ostler_service::clock::since(begun) >= GOOD {
             pause.reset();
         }
@@ -103,20 +104,27 @@ async fn turn(
     context: &Arc<Context>,
     pool: &PoolName,
     held: Option<Lease>,
+    memory: &mut Option<Memory>,
 ) -> Result<Option<Lease>, TakeoverError> {
     let mut feed = Feed::open(&context.bus, pool).await?;
-    let mut world = World::default();
+    let mut world = World::after(memory.take());
     let lease = match held {
         Some(lease) => lease,
         None => stand_by(context, pool, &mut feed, &mut world).await?,
     };
-    match take_over(context, pool, &lease, &mut feed, world).await {
+    match take_over(context, pool, &lease, &mut feed, &mut world).await {
         Ok(begun) => {
+            drop(world);
             context.standing.usable(pool);
-            let end = Throne::begin(context, pool, begun).lead(&mut feed, &lease).await;
+            let term = begun.term.clone();
+            let (end, reign) = Throne::begin(context, pool, begun).lead(&mut feed, &lease).await;
+            if matches!(end, End::Failed(Failure::Foreign)) {
+                *memory = Some(Memory { term, reign });
+            }
             after_reign(context, pool, end, lease).await
         }
         Err(failed) => {
+            *memory = world.memory.take();
             lease.release().await;
             Err(failed)
         }
@@ -252,11 +260,11 @@ impl Throne {
     }
 
     /// Plans and writes until something ends the reign; the batch in flight is waited for.
-    async fn lead(mut self, feed: &mut Feed, lease: &Lease) -> End {
+    async fn lead(mut self, feed: &mut Feed, lease: &Lease) -> (End, Reign) {
         let end = self.rule(feed, lease).await;
         self.stop.cancel();
         while self.pen.written.recv().await.is_some() {}
-        end
+        (end, self.reign)
     }
 
     async fn rule(&mut self, feed: &mut Feed, lease: &Lease) -> End {

@@ -75,6 +75,15 @@ impl Reader {
         })
     }
 
+    /// What the engine is told of our own placements, from memory.
+    pub fn recall(&mut self, event: Event) -> Event {
+        match event {
+            Event::Manifest(node, manifest) => self.intake.on_manifest(node, *manifest),
+            Event::Progress(workload, progress) => self.intake.on_progress(workload, *progress),
+            other => other,
+        }
+    }
+
     fn on_command(&self, key: &str, value: &[u8]) -> Result<Option<Event>, WireError> {
         let ours = key.split('.').next().is_some_and(|pool| pool == self.pool.to_string());
         if !ours {

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use ostler_bus::WatchEvent;
 use ostler_core::id::{NodeName, PoolName, Revision, Term, Version, WorkloadKey};
 use ostler_core::node::Heartbeat;
-use ostler_core::reconcile::{Aftermath, Engine, Event, Revert, Row, Source};
+use ostler_core::reconcile::{Aftermath, Again, Engine, Event, Revert, Row, Source};
 use ostler_core::time::Timestamp;
+use ostler_schemas::bucket::PlacementKey;
 use ostler_schemas::pb;
 use tracing::{debug, error};
 
@@ -103,6 +104,27 @@ impl Reign {
         reign.metrics.unplaced(0);
         reign.count_unplaced();
         reign
+    }
+
+    /// What this leader had written under a key of the placements, or was about to write: what a node
+    /// or a workload has here, and nobody else's.
+    pub fn recall(&self, key: &PlacementKey) -> Option<(Event, Again)> {
+        match key {
+            PlacementKey::Manifest(node) => {
+                let manifest = self.engine.manifest(node).unwrap_or_default();
+                let event = Event::Manifest(node.clone(), Box::new(manifest));
+                Some((event, Again::Manifest(node.clone())))
+            }
+            PlacementKey::Progress(workload) => {
+                let progress = self.engine.progress(workload).unwrap_or_default();
+                let event = Event::Progress(workload.clone(), Box::new(progress));
+                Some((event, Again::Progress(workload.clone())))
+            }
+            PlacementKey::Outcomes => {
+                Some((Event::Outcomes(self.engine.outcomes()), Again::Outcomes))
+            }
+            PlacementKey::Term | PlacementKey::Brake => None,
+        }
     }
 
     /// When the engine wants to be asked though nothing is heard.

@@ -9,6 +9,7 @@ use ostler_core::node::Heartbeat;
 use ostler_core::reconcile::Source;
 
 use crate::feed::Heard;
+use crate::takeover::Memory;
 
 /// The last value of every key of one bucket.
 #[derive(Debug, Default)]
@@ -78,9 +79,16 @@ impl Kept {
 pub(crate) struct World {
     buckets: BTreeMap<Source, Kept>,
     beats: BTreeMap<String, Heartbeat>,
+    /// What this replica's own reign knew that has just ended.
+    pub memory: Option<Memory>,
 }
 
 impl World {
+    /// Nothing was heard yet, and this is remembered.
+    pub fn after(memory: Option<Memory>) -> Self {
+        Self { memory, ..Self::default() }
+    }
+
     /// Takes in a message.
     pub fn hear(&mut self, heard: Heard) {
         match heard {

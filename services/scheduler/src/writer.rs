@@ -139,7 +139,7 @@ impl Writer {
 
     /// As many items as fit, encoded for the revisions at which they will be committed.
     fn pack(&self, items: &mut VecDeque<Item>) -> Packed {
-        let mut packed = Packed { batch: Batch::new(), manifests: Vec::new() };
+        let mut packed = Packed { batch: Batch::of(self.term.term), manifests: Vec::new() };
         while let Some(item) = items.front_mut() {
             let ahead = u64::try_from(packed.batch.len()).expect("a batch is short");
             let revision = Revision(self.after.0 + 1 + ahead);
@@ -247,7 +247,11 @@ impl Writer {
     /// was stored before it was read is ours.
     async fn ask(&self) -> Result<(Revision, bool), ReadError> {
         let last = self.bus.last_revision(&Bucket::Placements(self.pool.clone())).await?;
-        let term = self.bus.get(&TermKey(self.pool.clone())).await?;
+        let term = match self.bus.get(&TermKey(self.pool.clone())).await {
+            // Nobody's, so not ours.
+            Err(ReadError::Value { .. }) => None,
+            read => read?,
+        };
         let ours = term.is_some_and(|entry| {
             entry.value.term == self.term.term && entry.value.holder == self.term.holder
         });

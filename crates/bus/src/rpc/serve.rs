@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{HeaderMap, Message, Subscriber};
 use bytes::Bytes;
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::select_all;
-use futures::{FutureExt as _, StreamExt as _};
 use ostler_core::id::{NodeName, PoolName};
 use ostler_schemas::api::{Call, Server as Kind};
 use ostler_schemas::contract::{to_node, to_pool};
@@ -20,9 +19,10 @@ use ostler_service::clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 use super::micro::Micro;
+use super::work::Work;
 use super::{Caller, headers};
 use crate::connection::Bus;
 use crate::horizon::Picture;
@@ -30,13 +30,23 @@ use crate::pubsub::SendError;
 
 /// So many requests are answered at a time; what is more waits in the subscription.
 const AT_ONCE: usize = 256;
+/// So many that change something go on past their time; what is more is given up.
+const LATE: usize = 256;
 /// How long what was begun may go on after the stop.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
 /// How long the last answers may take to be on their way.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
-type Answer = Result<(HeaderMap, Bytes), Problem>;
+pub(super) type Answer = Result<(HeaderMap, Bytes), Problem>;
 type Handler = Arc<dyn Fn(Caller, Message) -> BoxFuture<'static, Answer> + Send + Sync>;
+
+/// What answers requests of one kind.
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    pub(super) handler: Handler,
+    /// What it began is finished, though its caller was answered for.
+    pub(super) finishes: bool,
+}
 
 /// Whose requests a server answers.
 enum Place {
@@ -64,7 +74,7 @@ pub struct Server {
     micro: Micro,
     place: Place,
     queue: String,
-    endpoints: BTreeMap<&'static str, Handler>,
+    endpoints: BTreeMap<&'static str, Endpoint>,
     picture: Option<Arc<dyn Picture>>,
 }
 
@@ -134,8 +144,9 @@ impl Server {
     /// Answers requests of this kind, at most 256 at a time over all kinds, each in a task of its
     /// own. A request that cannot be read is answered with the problem `malformed` (`invalid` where
     /// a field can be named) and never reaches the handler; a handler that panics or passes
-    /// `Ostler-Timeout` is answered for. Replies in the format of the request. A request whose
-    /// reply subject is no inbox is passed over. For [`Kind::Executor`] calls use
+    /// `Ostler-Timeout` is answered for; one of the registry that changes something goes on then,
+    /// so that what it wrote is told. Replies in the format of the request. A request whose reply
+    /// subject is no inbox is passed over. For [`Kind::Executor`] calls use
     /// [`Bus::serve_node`].
     #[must_use]
     pub fn on<R, F, Fut>(mut self, handler: F) -> Self
@@ -161,7 +172,8 @@ impl Server {
                 Ok((headers::of_answer(format), reply.encode(format).into()))
             })
         };
-        self.endpoints.insert(R::SUBJECT, Arc::new(answer));
+        let finishes = R::MUTATES && R::SERVER == Kind::Registry;
+        self.endpoints.insert(R::SUBJECT, Endpoint { handler: Arc::new(answer), finishes });
         self
     }
 
@@ -175,13 +187,13 @@ impl Server {
     /// answers.
     pub async fn start_until(self, until: CancellationToken) -> Result<(), SendError> {
         let mut requests = Vec::new();
-        for (verb, handler) in &self.endpoints {
+        for (verb, endpoint) in &self.endpoints {
             let subject = self.bus.root().subject(&self.place.subject(verb));
             let name = verb.replace('.', "-");
             self.micro.add(&name, &subject);
             let queue = self.queue.clone();
             let messages = self.bus.client().queue_subscribe(subject, queue).await;
-            requests.push((messages.map_err(client)?, name, Arc::clone(handler)));
+            requests.push((messages.map_err(client)?, name, endpoint.clone()));
         }
         let mut questions = Vec::new();
         for subject in self.micro.subjects() {
@@ -191,7 +203,8 @@ impl Server {
         let tasks = self.bus.program().tasks.clone();
         let stop = tasks.stop_token();
         let Self { bus, micro, picture, .. } = self;
-        let running = Running { bus, micro, picture, busy: TaskTracker::new() };
+        let (busy, late) = (TaskTracker::new(), Arc::new(Semaphore::new(LATE)));
+        let running = Running { bus, micro, picture, busy, late };
         tasks.spawn_brief(async move {
             let stop = async {
                 tokio::select! {
@@ -210,12 +223,13 @@ struct Running {
     micro: Micro,
     picture: Option<Arc<dyn Picture>>,
     busy: TaskTracker,
+    late: Arc<Semaphore>,
 }
 
 impl Running {
     async fn run(
         self,
-        mut requests: Vec<(Subscriber, String, Handler)>,
+        mut requests: Vec<(Subscriber, String, Endpoint)>,
         questions: Vec<Subscriber>,
         stop: impl Future<Output = ()>,
     ) {
@@ -224,8 +238,8 @@ impl Running {
         // A program without endpoints only answers pings.
         let serves = !requests.is_empty();
         let answering = futures::future::join_all(requests.iter_mut().map(
-            async |(messages, name, handler)| {
-                self.serve(messages, name, handler, &permits).await;
+            async |(messages, name, endpoint)| {
+                self.serve(messages, name, endpoint, &permits).await;
             },
         ));
         tokio::select! {
@@ -240,8 +254,8 @@ impl Running {
                 for (messages, _, _) in &mut requests {
                     messages.drain().await.ok();
                 }
-                for (messages, name, handler) in &mut requests {
-                    self.serve(messages, name, handler, &permits).await;
+                for (messages, name, endpoint) in &mut requests {
+                    self.serve(messages, name, endpoint, &permits).await;
                 }
             }
             self.busy.close();
@@ -274,34 +288,48 @@ impl Running {
         &self,
         messages: &mut Subscriber,
         name: &str,
-        handler: &Handler,
+        endpoint: &Endpoint,
         permits: &Arc<Semaphore>,
     ) {
         loop {
             let permit = Arc::clone(permits).acquire_owned().await.expect("it is never closed");
             let Some(message) = messages.next().await else { return };
-            self.take(message, name, handler, permit);
+            self.take(message, name, endpoint, permit);
         }
     }
 
     /// Answers one request in a task of its own.
-    fn take(&self, message: Message, name: &str, handler: &Handler, permit: OwnedSemaphorePermit) {
+    fn take(
+        &self,
+        message: Message,
+        name: &str,
+        endpoint: &Endpoint,
+        permit: OwnedSemaphorePermit,
+    ) {
         let Some(reply) = message.reply.clone().filter(|reply| is_inbox(reply)) else {
             debug!(subject = %message.subject, "a request without an inbox is passed over");
             return;
         };
         let (bus, micro, name) = (self.bus.clone(), self.micro.clone(), name.to_owned());
-        let (handler, picture) = (Arc::clone(handler), self.picture.clone());
+        let (endpoint, picture) = (endpoint.clone(), self.picture.clone());
+        let (late, tasks) = (Arc::clone(&self.late), self.bus.program().tasks.clone());
         let answer = self.busy.track_future(async move {
             let begun = clock::instant();
             catch_up(picture.as_deref(), &message).await;
-            let mut answer = answer(&handler, message, &name).await;
+            let mut work = Work::begin(&endpoint, message, &name);
+            let mut answer = work.answer().await;
+            let unfinished = work.unfinished();
             if let (Some(picture), Ok((headers, _))) = (picture, &mut answer) {
                 headers::tell_seen(headers, &picture.reached());
             }
             micro.count(&name, clock::since(begun), answer.as_ref().err());
             send(&bus, reply, answer, &name).await;
             drop(permit);
+            let Some(work) = unfinished else { return };
+            match late.try_acquire() {
+                Ok(_turn) => work.finish(tasks.stop_token()).await,
+                Err(_) => work.give_up(),
+            }
         });
         self.bus.program().tasks.spawn_brief(answer);
     }
@@ -315,30 +343,6 @@ async fn catch_up(picture: Option<&dyn Picture>, message: &Message) {
             picture.until(seen).await;
         }
     }
-}
-
-/// What the handler answers, in its time and whatever it does.
-async fn answer(handler: &Handler, message: Message, name: &str) -> Answer {
-    let caller = message
-        .headers
-        .as_ref()
-        .map_or_else(|| headers::caller(&HeaderMap::new()), headers::caller);
-    let (timeout, trace_id) = (caller.timeout, caller.trace_id.clone());
-    let work = AssertUnwindSafe(handler(caller, message)).catch_unwind();
-    let answer = match tokio::time::timeout(timeout, work).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => {
-            error!(endpoint = name, trace.id = %trace_id, "a handler of `{name}` panicked");
-            Err(Problem::new(Code::Internal, "internal error"))
-        }
-        Err(_) => Err(Problem::new(Code::Timeout, format!("not done within {timeout:?}"))),
-    };
-    answer.map_err(|mut problem| {
-        if problem.trace_id.is_empty() {
-            problem.trace_id = trace_id;
-        }
-        problem
-    })
 }
 
 async fn send(bus: &Bus, reply: async_nats::Subject, answer: Answer, name: &str) {

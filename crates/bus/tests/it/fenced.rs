@@ -2,7 +2,7 @@
 
 use ostler_bus::{Batch, Bus, CommitError, fenced};
 use ostler_core::id::{PoolName, Revision, Term};
-use ostler_schemas::bucket::{Bucket, TermKey, TermRecord};
+use ostler_schemas::bucket::{Bucket, Key as _, TermKey, TermRecord};
 use ostler_testkit::{NatsServer, Proxy};
 
 use crate::fixture::{Servers, join, lease_key, manifest, manifest_key, provisioned, record};
@@ -137,5 +137,30 @@ async fn a_commit_whose_answer_is_lost_is_unknown_and_is_there() {
         let last = direct.last_revision(&Bucket::Placements(PoolName::default())).await;
         let stored = last.expect("it answers").0 - after.0;
         assert_eq!(stored, if lost { 2 } else { 0 }, "its answer was lost: {lost}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_of_a_leader_did_not_say_of_which_reign_it_was() {
+    let (_servers, url) = Servers::one().await;
+    let bus = provisioned(&url).await;
+    let client = crate::fixture::stranger(&url).await;
+    let mut seen = client.subscribe("$KV.placements-default.>").await.expect("it is up");
+    let mut hints = client.subscribe("ostler.v1.hint.default.>").await.expect("it is up");
+    client.flush().await.expect("it is up");
+    for names in [&["n1", "n2"][..], &["n3"]] {
+        let mut batch = Batch::of(Term(7));
+        for name in names {
+            batch.put(&manifest_key(name), &manifest(7)).expect("there is room");
+        }
+        let after = bus.last_revision(&manifest_key("n1").bucket()).await.expect("it answers");
+        bus.commit(&PoolName::default(), batch, after).await.expect("nobody else writes");
+    }
+    for messages in [&mut seen, &mut hints] {
+        for _ in 0..3 {
+            let message = futures::StreamExt::next(messages).await.expect("it is told");
+            let term = message.headers.as_ref().and_then(|headers| headers.get("Ostler-Term"));
+            assert_eq!(term.map(async_nats::HeaderValue::as_str), Some("7"), "{}", message.subject);
+        }
     }
 }

@@ -6,6 +6,7 @@ mod events;
 mod fence;
 mod fenced;
 mod fixture;
+mod keys;
 mod kv;
 mod lease;
 mod object;

@@ -97,6 +97,29 @@ async fn whatever_goes_wrong_is_a_named_problem() {
 }
 
 #[tokio::test]
+async fn a_change_that_passed_its_time_was_dropped_half_done() {
+    let (_servers, url) = Servers::one().await;
+    let bus = join(&url, "registry").await;
+    static GO: Semaphore = Semaphore::const_new(0);
+    static DONE: Semaphore = Semaphore::const_new(0);
+    let slow = async |_: Caller, _: pb::NodeCordon| {
+        GO.acquire().await.expect("it is never closed").forget();
+        DONE.add_permits(1);
+        Ok(pb::NodeView::default())
+    };
+    bus.serve("registry", "1").on(slow).start().await.expect("it is up");
+    let hurried = Caller { timeout: Duration::from_millis(200), ..Caller::program("test") };
+    let request = pb::NodeCordon { name: "x".to_owned(), ..Default::default() };
+    let problem = bus.call(&request, &hurried).await.expect_err("it is answered for");
+    assert_eq!(problem.code, Code::Timeout, "{problem}");
+    GO.add_permits(1);
+    let done = tokio::time::timeout(Duration::from_secs(10), DONE.acquire()).await;
+    drop(done.expect("it is finished all the same").expect("it is never closed"));
+    let end = bus.program().tasks.clone().shut_down(Duration::from_secs(5)).await;
+    assert_eq!((end.left, end.failure), (0, None));
+}
+
+#[tokio::test]
 async fn garbage_is_answered_and_never_reaches_a_handler() {
     let (_servers, url) = Servers::one().await;
     let bus = join(&url, "registry").await;

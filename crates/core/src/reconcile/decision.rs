@@ -173,6 +173,17 @@ pub struct Revert {
     pub good: Version,
 }
 
+/// Something that is written again though nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Again {
+    /// The manifest of a node.
+    Manifest(NodeName),
+    /// What is remembered of a workload.
+    Progress(WorkloadKey),
+    /// What became of commands.
+    Outcomes,
+}
+
 /// What changed in the picture and has to be committed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {

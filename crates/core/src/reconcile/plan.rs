@@ -74,7 +74,8 @@ impl Engine {
     /// Decides what is to be done about all that changed. Planning again gives nothing.
     pub fn plan(&mut self, now: Timestamp) -> Plan {
         let left = self.settings.batch.max(1);
-        let mut turn = Turn { now, plan: Plan::default(), left, brake: false };
+        let plan = std::mem::take(&mut self.again);
+        let mut turn = Turn { now, plan, left, brake: false };
         self.sort_nodes();
         self.fields.begin();
         self.hopeless.clear();

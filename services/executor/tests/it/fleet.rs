@@ -168,6 +168,18 @@ async fn a_manifest_of_an_earlier_reign_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_cannot_be_read_silenced_its_node_for_ever() {
+    let mut rig = Rig::start().await;
+    let executor = rig.executor(&[DriverKind::Sim]);
+    rig.order(id(1), Wanted::run(spec("driver = \"sim\""))).await;
+    rig.until("it runs", id(1), |s| s.ready).await;
+    rig.scribble().await;
+    rig.order(id(2), Wanted::run(spec("driver = \"sim\""))).await;
+    rig.until("the next is reported", id(2), |s| s.ready).await;
+    rig.end(executor).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_was_removed_says_hello_again_and_its_instances_run_on() {
     let mut rig = Rig::start().await;
     let executor = rig.executor(&PROCESS);

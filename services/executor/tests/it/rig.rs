@@ -13,7 +13,7 @@ use ostler_core::id::{
 use ostler_core::instance::{Desired, Entry, Group, Manifest, PortGrant, Report, Spec, Status};
 use ostler_core::workload::{DriverKind, from_toml};
 use ostler_executor::Config;
-use ostler_schemas::bucket::{Bucket, ManifestKey, ReportKey, SpecKey};
+use ostler_schemas::bucket::{Bucket, Key, LeaseRecord, ManifestKey, ReportKey, SpecKey};
 use ostler_schemas::pb;
 use ostler_service::Program;
 use ostler_testkit::NatsServer;
@@ -88,6 +88,22 @@ impl Wanted {
     }
 }
 
+/// The key of a node's report, for what is no report.
+pub struct Scribble;
+
+impl Key for Scribble {
+    type Value = LeaseRecord;
+    fn bucket(&self) -> Bucket {
+        Bucket::Reports
+    }
+}
+
+impl std::fmt::Display for Scribble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", Rig::node())
+    }
+}
+
 /// The fleet.
 pub struct Rig {
     pub nats: NatsServer,
@@ -125,7 +141,8 @@ impl Rig {
             .on::<pb::Challenge, _, _>(move |_: Caller, _| {
                 let unknown = of_challenge.load(Ordering::SeqCst);
                 let pool = in_challenge.lock().expect("a lock").to_string();
-                async move { Ok(pb::ChallengeReply { nonce: "1-0".to_owned(), unknown, pool }) }
+                let nonce = "1-0".to_owned();
+                async move { Ok(pb::ChallengeReply { nonce, unknown, pool, ..Default::default() }) }
             })
             .on::<pb::Hello, _, _>(move |_: Caller, _| {
                 of_hello.store(false, Ordering::SeqCst);
@@ -197,6 +214,12 @@ impl Rig {
 
     pub async fn status(&self, id: InstanceId) -> Option<Status> {
         self.report().await?.statuses.into_iter().find(|status| status.id == id)
+    }
+
+    /// Writes into the node's report what cannot be read.
+    pub async fn scribble(&self) {
+        let value = LeaseRecord { holder: "nobody".to_owned(), renewals: 0 };
+        self.bus.put(&Scribble, &value).await.expect("written");
     }
 
     /// Waits until the report says of an instance what is wanted.

@@ -56,6 +56,7 @@ impl Follow {
                 learned.into_iter().collect()
             }
             WatchEvent::Gone { key, revision } => {
+                self.index.note_removed(&self.bucket, &key);
                 self.known.remove(&key);
                 self.stale.remove(&key);
                 self.read(&key, None, revision).into_iter().collect()

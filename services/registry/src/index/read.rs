@@ -147,6 +147,12 @@ impl Picture {
             && filter.labels.hold(labels)
     }
 
+    /// The head of a workload, as it was last read.
+    #[must_use]
+    pub fn head(&self, key: &WorkloadKey) -> Option<&Head> {
+        self.workloads.find(key)?.head.as_ref().map(|(head, _)| &**head)
+    }
+
     /// The text in force of a workload that is not being deleted.
     pub fn spec(&self, key: &WorkloadKey) -> Option<&ostler_core::workload::Workload> {
         let (head, _) = self.workloads.find(key)?.head.as_ref()?;
@@ -178,6 +184,12 @@ impl Picture {
     pub fn node(&self, name: &NodeName) -> Option<(&Node, Revision)> {
         let row: &NodeRow = self.nodes.find(name)?;
         row.record.as_ref().map(|(node, revision)| (&**node, *revision))
+    }
+
+    /// The records of the nodes of which this holds.
+    pub fn nodes_that(&self, holds: impl Fn(&Node) -> bool) -> Vec<Node> {
+        let records = self.nodes.after(None).filter_map(|(_, row)| row.record.as_ref());
+        records.filter(|(node, _)| holds(node)).map(|(node, _)| (**node).clone()).collect()
     }
 
     /// How many instances a node's manifest names.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ostler_core::node::Facts;
 use ostler_schemas::problem::Problem;
+use semver::Version;
 
 use crate::refusal::invalid;
 
@@ -47,6 +48,8 @@ fn check(facts: &Facts) -> Result<(), Wrong> {
     for (field, text) in words {
         word(field, text)?;
     }
+    let ours = Version::parse(env!("CARGO_PKG_VERSION")).expect("cargo has checked it");
+    version(&ours, &facts.version).map_err(|message| ("version", message))?;
     if facts.hardware.is_empty() {
         return Err(("hardware", "it is empty: which machine is this?".to_owned()));
     }
@@ -60,6 +63,21 @@ fn check(facts: &Facts) -> Result<(), Wrong> {
     let (first, last) = facts.ports;
     if first == 0 || first > last {
         return Err(("ports", format!("{first} to {last} is no range of ports")));
+    }
+    Ok(())
+}
+
+/// Whether an executor of this version understands us: of our minor version, a later one, or the one
+/// before.
+fn version(ours: &Version, theirs: &str) -> Result<(), String> {
+    let read = Version::parse(theirs);
+    let read = read.map_err(|error| format!("`{theirs}` is no version: {error}"))?;
+    let (major, minor) = (ours.major, ours.minor.saturating_sub(1));
+    if (read.major, read.minor) < (major, minor) {
+        return Err(format!(
+            "an executor of version {theirs} is too old for this fleet, which is at {ours}: upgrade \
+             it to {major}.{minor} or later"
+        ));
     }
     Ok(())
 }
@@ -115,4 +133,27 @@ pub(super) fn labels(labels: &BTreeMap<String, String>) -> Result<(), Problem> {
 /// How many instances an operator allows.
 pub(super) fn max_instances(number: u32) -> Result<(), Problem> {
     most(number).map_err(|(field, message)| invalid(field, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_executor_of_any_version_was_admitted() {
+        let ours = Version::new(1, 4, 2);
+        let read = |theirs: &str| version(&ours, theirs);
+        for theirs in ["1.4.2", "1.4.0", "1.3.9", "1.5.0", "2.0.0", "1.4.0-rc.1"] {
+            assert_eq!(read(theirs), Ok(()), "{theirs}");
+        }
+        for theirs in ["1.2.9", "0.9.0"] {
+            let why = read(theirs).expect_err("it is too old");
+            assert!(why.contains("too old") && why.contains("upgrade it to 1.3"), "{why}");
+        }
+        for theirs in ["banana", "", "1", "1.4"] {
+            assert!(read(theirs).is_err_and(|why| why.contains("no version")), "{theirs}");
+        }
+        let first = Version::new(0, 1, 0);
+        assert_eq!(version(&first, "0.0.9"), Ok(()), "there is none before the first");
+    }
 }

@@ -9,7 +9,7 @@ use ostler_schemas::bucket::NodeKey;
 use ostler_schemas::pb;
 use ostler_schemas::problem::Problem;
 
-use super::{Wish, event, name};
+use super::{Wish, name};
 use crate::app::{App, Shared};
 use crate::order::Once;
 use crate::refusal::{conflict, revision_mismatch, unwritten};
@@ -142,8 +142,8 @@ pub async fn remove(
     let instances = app.index.read(|picture| picture.instances_on(&name));
     if instances == 0 {
         if !request.dry_run {
+            app.say_farewell(&caller, &node).await?;
             app.bus.delete(&NodeKey(name), revision).await.map_err(unwritten)?;
-            app.tell_durably(&caller, event("removed", &node, "")).await?;
         }
         return Ok(app.node_view(&node, revision));
     }

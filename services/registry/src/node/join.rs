@@ -12,10 +12,12 @@ use ostler_schemas::pb;
 use ostler_schemas::problem::{Code, Problem};
 use tracing::warn;
 
-use super::{admit, effective, event};
+use super::retell::liveness_event;
+use super::{admit, effective};
 use crate::app::{App, Shared};
+use crate::index::Picture;
 use crate::refusal::{conflict, invalid, not_found, unread, unwritten};
-use crate::write::{Terms, change};
+use crate::write::{Terms, alarm, change, settle};
 
 /// A clock that differs by more from pool time is told.
 const SKEW: Span = Span::from_secs(60);
@@ -41,7 +43,12 @@ struct Proven {
     pool: Option<PoolName>,
     key: String,
     facts: Facts,
+    /// The life that it was last admitted as.
+    epoch: Epoch,
 }
+
+/// No executor begins so often.
+const LAST_EPOCH: u64 = 1 << 48;
 
 fn signed_by(key: &str, text: &str, signature: &[u8], node: &NodeName) -> Result<(), Problem> {
     let key = KeyPair::from_public_key(key)
@@ -62,6 +69,9 @@ fn prove(hello: &pb::Hello, now: Timestamp) -> Result<Proven, Problem> {
         text => Some(text.parse().map_err(bad_name("pool"))?),
     };
     let facts = admit::facts(&hello.facts_json)?;
+    if hello.epoch > LAST_EPOCH {
+        return Err(invalid("epoch", format!("no node comes to its life {}", hello.epoch)));
+    }
     let text = format!("hello\n{node}\n{}\n{}", facts.hardware, hello.nonce);
     signed_by(&hello.key, &text, &hello.signature, &node)?;
     let clock = Timestamp::from_millis(hello.signed_at_ms);
@@ -69,7 +79,8 @@ fn prove(hello: &pb::Hello, now: Timestamp) -> Result<Proven, Problem> {
     if skew > SKEW {
         warn!(node = %node, "the clock of node {node} is wrong by {skew}: its logs will say odd times");
     }
-    Ok(Proven { node, pool, key: hello.key.clone(), facts })
+    let epoch = Epoch(hello.epoch);
+    Ok(Proven { node, pool, key: hello.key.clone(), facts, epoch })
 }
 
 /// Whether the sender may have the name, which `holder` has.
@@ -109,7 +120,32 @@ fn begun(holder: Option<&Node>, sender: &Proven, last: Epoch, now: Timestamp) ->
     }
 }
 
+/// What is on record under a name.
+struct Record {
+    /// Where it was last written or removed; 0: never.
+    at: Revision,
+    /// Who has the name.
+    holder: Option<Node>,
+    /// Somebody else wrote what cannot be read: its executor says hello, and it is written over.
+    unreadable: bool,
+}
+
 impl App {
+    async fn on_record(&self, name: &NodeName) -> Result<Record, Problem> {
+        match self.bus.get_last(&NodeKey(name.clone())).await {
+            Ok((at, entry)) => {
+                Ok(Record { at, holder: entry.map(|entry| entry.value), unreadable: false })
+            }
+            Err(ReadError::Value { revision, .. }) => {
+                self.see(&Bucket::Nodes, revision).await;
+                // As it was read last.
+                let known = |picture: &Picture| picture.node(name).map(|(node, _)| node.clone());
+                Ok(Record { at: revision, holder: self.index.read(known), unreadable: true })
+            }
+            Err(error @ ReadError::Unavailable { .. }) => Err(unread(error)),
+        }
+    }
+
     async fn incarnation(&self) -> Result<u64, Problem> {
         self.bus.incarnation().await.map_err(|error| {
             Problem::new(Code::Unavailable, format!("cannot tell the life of the fleet: {error}"))
@@ -123,9 +159,9 @@ impl App {
             Err(WriteError::Conflict { .. }) => Err(used_up(&node.name)),
             Err(refused @ WriteError::Refused { .. }) => Err(unwritten(refused)),
             Err(unknown @ WriteError::Unknown { .. }) => {
-                let entry = self.bus.get(key).await.map_err(unread)?;
-                let ours = entry.filter(|entry| entry.value.op_id == node.op_id);
-                ours.map(|entry| entry.revision).ok_or_else(|| unwritten(unknown))
+                let found = settle(&self.bus, key).await?;
+                let ours = found.filter(|(found, _)| found.op_id == node.op_id);
+                ours.map(|(_, revision)| revision).ok_or_else(|| unwritten(unknown))
             }
         }
     }
@@ -150,11 +186,12 @@ pub async fn challenge(
 ) -> Result<pb::ChallengeReply, Problem> {
     let node = super::name(&request.node)?;
     let incarnation = app.incarnation().await?;
-    let (revision, found) = app.bus.get_last(&NodeKey(node)).await.map_err(unread)?;
-    let nonce = Nonce { incarnation, revision }.to_string();
-    let unknown = found.is_none();
-    let pool = found.map(|entry| entry.value.pool.to_string()).unwrap_or_default();
-    Ok(pb::ChallengeReply { nonce, unknown, pool })
+    let Record { at, holder, unreadable } = app.on_record(&node).await?;
+    let nonce = Nonce { incarnation, revision: at }.to_string();
+    let unknown = holder.is_none() || unreadable;
+    let epoch = holder.as_ref().map_or(0, |holder| holder.epoch.0);
+    let pool = holder.map(|holder| holder.pool.to_string()).unwrap_or_default();
+    Ok(pb::ChallengeReply { nonce, unknown, pool, epoch, incarnation })
 }
 
 /// `join.hello`: an executor wants to be admitted. The same hello again is refused: its nonce is
@@ -170,24 +207,26 @@ pub async fn hello(
         app.check_pool(pool)?;
     }
     let incarnation = app.incarnation().await?;
-    let last = app.reported_epoch(&sender.node).await?;
+    let last = app.reported_epoch(&sender.node).await?.max(sender.epoch);
     let key = NodeKey(sender.node.clone());
-    let (revision, entry) = app.bus.get_last(&key).await.map_err(unread)?;
-    if request.nonce != (Nonce { incarnation, revision }).to_string() {
+    let Record { at, holder, unreadable } = app.on_record(&sender.node).await?;
+    if request.nonce != (Nonce { incarnation, revision: at }).to_string() {
         return Err(used_up(&sender.node));
     }
-    let holder = entry.map(|entry| entry.value);
     if let Some(holder) = &holder {
         may_take_over(holder, &sender)?;
     }
     let node = begun(holder.as_ref(), &sender, last, now);
     let node = Node { op_id: caller.op_id.clone(), ..node };
-    let revision = app.admit(&key, &node, revision).await?;
+    let revision = app.admit(&key, &node, at).await?;
+    if unreadable {
+        alarm(&app.bus, &key, at);
+    }
     let reason = match &holder {
         None => "it is new".to_owned(),
         Some(before) => format!("it was {}", before.liveness.as_str()),
     };
-    app.tell(&caller, event("joined", &node, reason));
+    app.tell(&caller, liveness_event("joined", &node, reason));
     app.see(&Bucket::Nodes, revision).await;
     Ok(pb::HelloReply { epoch: node.epoch.0, incarnation, pool: node.pool.to_string() })
 }
@@ -228,9 +267,9 @@ pub async fn leave(
         }))
     });
     let changed = changed.await?;
-    if changed.wrote {
+    if changed.ours() {
         let reason = if request.empty { "nothing of it runs on" } else { "its instances run on" };
-        app.tell(&caller, event("left", &changed.value, reason));
+        app.tell(&caller, liveness_event("left", &changed.value, reason));
         app.see(&Bucket::Nodes, changed.revision).await;
     }
     Ok(pb::LeaveReply {})

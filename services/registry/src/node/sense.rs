@@ -22,7 +22,7 @@ use ostler_service::clock;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{debug, info, warn};
 
-use super::event;
+use super::retell::liveness_event;
 use crate::app::Shared;
 use crate::index::{Fact, Learned};
 use crate::write::following;
@@ -284,7 +284,8 @@ async fn record(app: &Shared, name: &NodeName, verdict: &Verdict) {
     match app.bus.update(&NodeKey(name.clone()), &next, revision).await {
         Ok(revision) => {
             info!(node = %name, "node {name} is {}: {}", next.liveness.as_str(), verdict.why);
-            app.tell(&Caller::program("registry"), event(verdict.kind, &next, &verdict.why));
+            let event = liveness_event(verdict.kind, &next, &verdict.why);
+            app.tell(&Caller::program("registry"), event);
             app.see(&Bucket::Nodes, revision).await;
         }
         Err(WriteError::Conflict { .. }) => {}

@@ -6,9 +6,9 @@
 use futures::StreamExt as _;
 use ostler_bus::{Caller, ReadError};
 use ostler_core::head::Head;
-use ostler_core::id::{Revision, Version};
+use ostler_core::id::{Generation, Revision, Version, WorkloadKey};
 use ostler_core::workload::Workload;
-use ostler_schemas::bucket::{SpecKey, VersionKey, VersionRecord};
+use ostler_schemas::bucket::{Bucket, SpecKey, VersionKey, VersionRecord};
 use ostler_schemas::pb;
 use ostler_schemas::problem::Problem;
 use tracing::warn;
@@ -29,6 +29,24 @@ fn record(head: &Head, actor: &str) -> VersionRecord {
         created_at: head.updated_at,
         actor: actor.to_owned(),
         op_id: head.op_id.clone(),
+    }
+}
+
+/// The head that a version had at first.
+fn head(record: VersionRecord) -> Head {
+    Head {
+        version: record.version,
+        compatible_since: record.version,
+        spec_hash: desired::hash(&record.spec.spec()),
+        spec: record.spec,
+        restart_generation: Generation(0),
+        reload_generation: Generation(0),
+        stopped: false,
+        deleted: false,
+        purge: false,
+        updated_at: record.created_at,
+        op_id: record.op_id,
+        earlier: Vec::new(),
     }
 }
 
@@ -79,6 +97,31 @@ impl App {
         if let Err(cause) = kept {
             warn!(error = %cause, "version {version} of `{key}` will be kept with the next change");
         }
+    }
+
+    /// What a head said that somebody else wrote over at this revision: as this replica read it last,
+    /// else as its newest version says, and nobody stopped or restarted it. `None`: there was none.
+    pub(crate) async fn last_known(
+        &self,
+        key: &WorkloadKey,
+        at: Revision,
+    ) -> Result<Option<Head>, Problem> {
+        self.see(&Bucket::Workloads, at).await;
+        if let Some(head) = self.index.read(|picture| picture.head(key).cloned()) {
+            return Ok(Some(head));
+        }
+        let token = key.token();
+        let keys = self.bus.keys(&Bucket::Versions, &format!("{token}.*")).await.map_err(unread)?;
+        let numbers = keys.iter().filter_map(|key| key.rsplit('.').next()?.parse().ok());
+        let mut numbers: Vec<u32> = numbers.collect();
+        numbers.sort_unstable();
+        for number in numbers.into_iter().rev() {
+            let key = VersionKey((key.clone(), Version(number)));
+            if let Some(entry) = self.bus.get(&key).await.map_err(unread)? {
+                return Ok(Some(head(entry.value)));
+            }
+        }
+        Ok(None)
     }
 
     async fn record(&self, head: &Head, version: Version) -> Result<Kept, Problem> {

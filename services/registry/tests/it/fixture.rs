@@ -131,8 +131,8 @@ impl Fleet {
             signed_at_ms: clock::wall_ms(),
             signature: key.sign(text.as_bytes()).expect("a key pair signs"),
             facts_json: serde_json::to_string(facts).expect("facts are JSON"),
-            pool: String::new(),
             nonce,
+            ..pb::Hello::default()
         }
     }
 

@@ -8,6 +8,7 @@ mod instances;
 mod liveness;
 mod nodes;
 mod once;
+mod promises;
 mod quotas;
 mod raw;
 mod store;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ostler_bus::{Batch, Bus, Pings};
+use ostler_bus::{Batch, Bus, Entry, Pings, ReadError};
 use ostler_core::head::Head;
 use ostler_core::id::{
     Epoch, Generation, InstanceId, NodeName, PoolName, Revision, SpecHash, Term, Version,
@@ -13,7 +13,8 @@ use ostler_core::resources::{Bytes, Resources};
 use ostler_core::time::Timestamp;
 use ostler_core::workload;
 use ostler_schemas::bucket::{
-    Bucket, HeadKey, ManifestKey, NodeKey, Outcomes, OutcomesKey, TermKey, TermRecord,
+    Bucket, HeadKey, Key, LeaseRecord, ManifestKey, NodeKey, Outcomes, OutcomesKey, TermKey,
+    TermRecord,
 };
 use ostler_service::Program;
 use ostler_testkit::{NatsServer, eventually};
@@ -134,10 +135,17 @@ impl Desk {
         self.bus.put(&HeadKey(head.key()), &head).await.expect("written");
     }
 
+    /// What is there, if it can be read.
+    async fn read<K: Key>(&self, key: &K) -> Option<Entry<K::Value>> {
+        match self.bus.get(key).await {
+            Err(ReadError::Value { .. }) => None,
+            entry => entry.expect("NATS answers"),
+        }
+    }
+
     /// The term in force.
     pub async fn term(&self) -> Option<TermRecord> {
-        let entry = self.bus.get(&TermKey(pool())).await.expect("NATS answers");
-        entry.map(|entry| entry.value)
+        self.read(&TermKey(pool())).await.map(|entry| entry.value)
     }
 
     /// Waits until this replica leads.
@@ -151,8 +159,7 @@ impl Desk {
         let mut manifests = Vec::new();
         for node in &self.nodes {
             let key = ManifestKey { pool: pool(), node: node.clone() };
-            let entry = self.bus.get(&key).await.expect("NATS answers");
-            if let Some(entry) = entry {
+            if let Some(entry) = self.read(&key).await {
                 assert_eq!(entry.value.revision, entry.revision, "{node} names another revision");
                 manifests.push(entry.value);
             }
@@ -165,7 +172,7 @@ impl Desk {
         let mut placed = Vec::new();
         for node in &self.nodes {
             let key = ManifestKey { pool: pool(), node: node.clone() };
-            let entry = self.bus.get(&key).await.expect("NATS answers");
+            let entry = self.read(&key).await;
             let groups = entry.into_iter().flat_map(|entry| entry.value.groups);
             let ours = groups.filter(|group| group.key.name.to_string() == name);
             let entries = ours.flat_map(|group| group.entries);
@@ -214,10 +221,34 @@ impl Desk {
         self.commit(batch).await;
     }
 
+    /// Writes what nobody can read under any key of the placements.
+    pub async fn garble(&self, key: &str) {
+        let mut batch = Batch::new();
+        let value = LeaseRecord { holder: "nobody".to_owned(), renewals: 0 };
+        batch.put(&Garbled(key.to_owned()), &value).expect("there is room");
+        self.commit(batch).await;
+    }
+
     async fn commit(&self, batch: Batch) {
         let bucket = Bucket::Placements(pool());
         let after: Revision = self.bus.last_revision(&bucket).await.expect("NATS answers");
         self.bus.commit(&pool(), batch, after).await.expect("nobody else writes now");
+    }
+}
+
+/// Any key of the placements, with a value that has no place there.
+struct Garbled(String);
+
+impl Key for Garbled {
+    type Value = LeaseRecord;
+    fn bucket(&self) -> Bucket {
+        Bucket::Placements(pool())
+    }
+}
+
+impl std::fmt::Display for Garbled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -81,6 +81,50 @@ async fn after_a_foreign_write_the_leader_reads_all_anew_and_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scribble_in_the_placements_kept_everybody_from_leading() {
+    let desk = Desk::open(3).await;
+    let first = Replica::start(&desk, "a").await;
+    desk.put("web", 6).await;
+    let before = desk.until_placed("web", 6).await;
+    for key in ["no-such-node", "_brake", "_term"] {
+        desk.garble(key).await;
+    }
+    desk.put("more", 3).await;
+    desk.until_placed("more", 3).await;
+    first.stop().await;
+    let _next = Replica::start(&desk, "b").await;
+    desk.until_led_by("b").await;
+    desk.put("last", 3).await;
+    desk.until_placed("last", 3).await;
+    assert_eq!(desk.placed("web").await, before);
+    let term = desk.term().await.expect("somebody leads").term;
+    assert!(term > Term(2), "no term is led in twice: {term}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scribble_over_the_leaders_own_records_ended_all_leading() {
+    let desk = Desk::open(3).await;
+    let first = Replica::start(&desk, "a").await;
+    let second = Replica::start(&desk, "b").await;
+    desk.put("web", 6).await;
+    let before = desk.until_placed("web", 6).await;
+    for key in ["node-001", "_workload.default.web", "_commands"] {
+        desk.garble(key).await;
+    }
+    desk.put("more", 3).await;
+    desk.until_placed("more", 3).await;
+    assert_eq!(desk.placed("web").await, before, "who wrote it last knows it still");
+    // And has written it again: so does the next.
+    first.stop().await;
+    second.stop().await;
+    let _next = Replica::start(&desk, "c").await;
+    desk.until_led_by("c").await;
+    desk.put("last", 3).await;
+    desk.until_placed("last", 3).await;
+    assert_eq!(desk.placed("web").await, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_was_stopped_and_wakes_later_writes_nothing() {
     let desk = Desk::open(3).await;
     let sleeper = Child::start(&desk, "sleeper", 50_000);

@@ -105,6 +105,31 @@ async fn a_write_whose_answer_is_lost_is_neither_lost_nor_done_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_answer_was_lost_with_the_bus_was_told_by_nobody() {
+    let nats = NatsServer::start().await;
+    let rig = Rig::start(&nats.url(), 1, 0).await;
+    let wire = rig.wire("registry").clone();
+    wire.lose_answer("HPUB $KV.workloads.");
+    let cut = async {
+        eventually("the write is there", || async { wire.met() == 1 }).await;
+        wire.set(Wire::Cut);
+    };
+    let (asked, ()) = tokio::join!(rig.client.ask("web", 1), cut);
+    assert!(asked.is_err(), "nobody can have answered: {asked:?}");
+    let begun = clock::instant();
+    eventually("every time that anybody waits has passed", || async {
+        clock::since(begun) > Duration::from_secs(6)
+    })
+    .await;
+    wire.set(Wire::Whole);
+    eventually("it is told, though nobody asks again", || async {
+        let told = events(&rig.client).await;
+        told.iter().map(of).filter(|event| event.kind == "workload.created").count() == 1
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_is_lost_on_its_way_is_written_again() {
     let nats = NatsServer::start().await;
     let mut rig = Rig::start(&nats.url(), 1, 3).await;
