@@ -48,6 +48,11 @@ impl Schedule {
             let said = said.trim_end_matches('.').trim_start_matches("Invalid pattern: ");
             ScheduleError::Pattern(cut(pattern), said.to_owned())
         };
+        // An empty place stands for nothing, and what never comes is looked for until the year 5000.
+        if pattern.split_whitespace().any(|field| field.split(',').any(str::is_empty)) {
+            let said = "a list has an empty place".to_owned();
+            return Err(ScheduleError::Pattern(cut(pattern), said));
+        }
         let read = CronParser::new().parse(pattern).map_err(wrong)?;
         let schedule = Self { pattern: read, zone };
         match schedule.next(Timestamp::from_millis(0)) {
@@ -106,6 +111,14 @@ mod tests {
         let schedule = Schedule::new(pattern, zone).expect("a schedule");
         let next = |last: &Timestamp| schedule.next(*last);
         std::iter::successors(next(&at(from)), next).take(times).map(rfc3339).collect()
+    }
+
+    #[test]
+    fn a_list_with_an_empty_place_is_refused_before_anybody_looks_for_its_moments() {
+        for pattern in [", 0 2 * * MON-FRI", "1,,2 * * * *", "0 2, * * *"] {
+            let said = Schedule::new(pattern, "").expect_err(pattern).to_string();
+            assert!(said.contains("a list has an empty place"), "{said}");
+        }
     }
 
     #[test]
