@@ -58,7 +58,7 @@ pub enum Action {
     Exec(Vec<String>),
     /// A request without a body, `http://…`; it has to be answered with 2xx or 3xx.
     Http(String),
-    /// A text of up to 4 KiB is told as the event `instance.hook`.
+    /// A text of up to 4 KiB is told as the event `instance.scroll`.
     Publish(String),
     /// Something has to be there.
     WaitFor(WaitFor),
